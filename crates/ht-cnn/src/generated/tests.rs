@@ -1,0 +1,219 @@
+//! Laws of the CNN runner: an episode in a meta-batch is what it is alone, a layer is what a
+//! loop over pixels computes, and gradients reach every weight.
+
+use burn::tensor::{Device, Int, Tensor, TensorData, Tolerance};
+use proptest::prelude::*;
+
+use super::*;
+use crate::{CnnConfig, Padding, Pooling};
+
+/// Values that look random and are the same everywhere.
+fn wave<const D: usize>(shape: [usize; D], phase: f32, device: &Device) -> Tensor<D> {
+    let n_values = shape.iter().product::<usize>() as i64;
+    let ramp = Tensor::<1, Int>::arange(0..n_values, device).float();
+    ((ramp * 12.9898 + phase).sin() * 7.31).sin().reshape(shape)
+}
+
+fn cnn(spec: &CnnSpec, n_episodes: usize, device: &Device) -> GeneratedCnn {
+    let layers = spec
+        .layers
+        .iter()
+        .enumerate()
+        .map(|(l, layer)| {
+            let (o, i, f) = (layer.output.channels, layer.input.channels, layer.kernel);
+            let phase = l as f32;
+            LayerWeights {
+                kernel: wave([n_episodes, o, i, f, f], phase, device),
+                bias: Some(wave([n_episodes, o], phase + 0.1, device)),
+                scale: wave([n_episodes, o], phase + 0.2, device) + 1.5,
+                shift: wave([n_episodes, o], phase + 0.3, device),
+            }
+        })
+        .collect();
+    let logits = LogitsWeights {
+        kernel: wave([n_episodes, spec.ways, spec.n_features()], 9.0, device),
+        bias: wave([n_episodes, spec.ways], 9.5, device),
+    };
+    GeneratedCnn {
+        spec: spec.clone(),
+        layers,
+        logits,
+        statistics: None,
+    }
+}
+
+/// The CNN of one episode, cut out of a meta-batch.
+fn episode(cnn: &GeneratedCnn, e: usize) -> GeneratedCnn {
+    let layer = |weights: &LayerWeights| LayerWeights {
+        kernel: weights.kernel.clone().narrow(0, e, 1),
+        bias: weights.bias.clone().map(|bias| bias.narrow(0, e, 1)),
+        scale: weights.scale.clone().narrow(0, e, 1),
+        shift: weights.shift.clone().narrow(0, e, 1),
+    };
+    GeneratedCnn {
+        spec: cnn.spec.clone(),
+        layers: cnn.layers.iter().map(layer).collect(),
+        logits: LogitsWeights {
+            kernel: cnn.logits.kernel.clone().narrow(0, e, 1),
+            bias: cnn.logits.bias.clone().narrow(0, e, 1),
+        },
+        statistics: None,
+    }
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.try_into_vec_as::<f32>().expect("floats")
+}
+
+/// One convolution of one image, pixel by pixel.
+fn naive_conv(image: &[f32], kernel: &[f32], bias: &[f32], spec: &crate::ConvSpec) -> Vec<f32> {
+    let (i, h, w) = (spec.input.channels, spec.input.height, spec.input.width);
+    let (o, f) = (spec.output.channels, spec.kernel);
+    let mut out = Vec::new();
+    for oc in 0..o {
+        for row in 0..spec.convolved.height {
+            for column in 0..spec.convolved.width {
+                let mut sum = bias[oc];
+                for ic in 0..i {
+                    for (y, x) in (0..f).flat_map(|y| (0..f).map(move |x| (y, x))) {
+                        let source_row = (row * spec.stride + y).wrapping_sub(spec.padding[0].0);
+                        let source_column =
+                            (column * spec.stride + x).wrapping_sub(spec.padding[1].0);
+                        if source_row < h && source_column < w {
+                            sum += image[(ic * h + source_row) * w + source_column]
+                                * kernel[((oc * i + ic) * f + y) * f + x];
+                        }
+                    }
+                }
+                out.push(sum);
+            }
+        }
+    }
+    out
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn convolution_is_what_a_loop_computes(
+        side in 3..9usize, channels in 1..4usize, kernel in 1..4usize, stride in 1..3usize,
+        same: bool, inputs in 1..4usize,
+    ) {
+        let config = CnnConfig {
+            depth: 1, channels, kernel, stride, pooling: Pooling::None,
+            padding: if same { Padding::Same } else { Padding::Valid },
+            ..CnnConfig::default()
+        };
+        let image = Geometry { channels: inputs, height: side, width: side + 1 };
+        let spec = CnnSpec::new(&config, image, 2).expect("a kernel of 3 fits 3 pixels");
+        let device = Device::flex();
+        let (e, b) = (3, 2);
+        let cnn = cnn(&spec, e, &device);
+        let images = wave([e, b, inputs, side, side + 1], 0.7, &device);
+        let weights = &cnn.layers[0];
+        let bias = weights.bias.clone().expect("a bias");
+        let folded = Activations::from_images(images.clone()).into_folded();
+        let convolved =
+            crate::episode_conv2d(folded, weights.kernel.clone(), Some(bias.clone()), &spec.layers[0]);
+        let convolved = Activations::new(convolved, e).into_images();
+        for episode in 0..e {
+            let kernel = values(weights.kernel.clone().narrow(0, episode, 1));
+            let bias = values(bias.clone().narrow(0, episode, 1));
+            for image in 0..b {
+                let pick = |t: Tensor<5>| values(t.narrow(0, episode, 1).narrow(1, image, 1));
+                let expected = naive_conv(&pick(images.clone()), &kernel, &bias, &spec.layers[0]);
+                for (ours, theirs) in pick(convolved.clone()).iter().zip(&expected) {
+                    prop_assert!((ours - theirs).abs() < 1e-4, "{ours} against {theirs}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_episode_alone_gives_what_it_gives_in_a_meta_batch() {
+    let device = Device::flex();
+    let image = Geometry {
+        channels: 1,
+        height: 28,
+        width: 28,
+    };
+    let spec = CnnSpec::new(&CnnConfig::default(), image, 5).expect("fits");
+    let cnn = cnn(&spec, 3, &device);
+    let images = wave([3, 4, 1, 28, 28], 0.0, &device);
+    let together = cnn.forward(images.clone());
+    for e in 0..3 {
+        let alone = episode(&cnn, e).forward(images.clone().narrow(0, e, 1));
+        alone.into_data().assert_approx_eq::<f32>(
+            &together.clone().narrow(0, e, 1).into_data(),
+            Tolerance::absolute(1e-4),
+        );
+    }
+}
+
+#[test]
+fn both_sources_of_statistics_agree_on_the_support_set_itself() {
+    let device = Device::flex();
+    let image = Geometry {
+        channels: 3,
+        height: 28,
+        width: 28,
+    };
+    let config = CnnConfig {
+        norm_statistics: NormStatistics::Support,
+        ..CnnConfig::default()
+    };
+    let spec = CnnSpec::new(&config, image, 5).expect("fits");
+    let mut cnn = cnn(&spec, 2, &device);
+    let images = wave([2, 6, 3, 28, 28], 0.4, &device);
+    let own_batch = cnn.forward(images.clone());
+    let mut activations = Activations::from_images(images.clone());
+    let mut statistics = Vec::new();
+    for layer in 0..spec.layers.len() {
+        let (next, kept) = spec.support_layer(layer, activations, &cnn.layers[layer]);
+        activations = next;
+        statistics.push(kept.expect("support statistics are kept"));
+    }
+    cnn.statistics = Some(statistics);
+    let tolerance = Tolerance::absolute(2e-3);
+    let given = cnn.forward(images.clone());
+    given
+        .into_data()
+        .assert_approx_eq::<f32>(&own_batch.into_data(), tolerance);
+
+    // With support statistics a query image does not depend on its neighbours.
+    let first = cnn.forward(images.clone()).narrow(1, 0, 1);
+    let alone = cnn.forward(images.narrow(1, 0, 1));
+    alone
+        .into_data()
+        .assert_approx_eq::<f32>(&first.into_data(), Tolerance::absolute(1e-4));
+}
+
+#[test]
+fn gradients_reach_every_weight() {
+    let device = Device::flex().autodiff();
+    let image = Geometry {
+        channels: 1,
+        height: 28,
+        width: 28,
+    };
+    let spec = CnnSpec::new(&CnnConfig::default(), image, 5).expect("fits");
+    let mut cnn = cnn(&spec, 2, &device);
+    for layer in &mut cnn.layers {
+        layer.kernel = layer.kernel.clone().detach().require_grad();
+        layer.scale = layer.scale.clone().detach().require_grad();
+    }
+    cnn.logits.kernel = cnn.logits.kernel.clone().detach().require_grad();
+    let logits = cnn.forward(wave([2, 4, 1, 28, 28], 0.0, &device));
+    let gradients = logits.square().sum().backward();
+    let largest = |data: TensorData| data.iter::<f32>().fold(0f32, |a, b| a.max(b.abs()));
+    for layer in &cnn.layers {
+        let kernel = layer.kernel.grad(&gradients).expect("tracked");
+        assert!(largest(kernel.into_data()) > 1e-6);
+        let scale = layer.scale.grad(&gradients).expect("tracked");
+        assert!(largest(scale.into_data()) > 1e-6);
+    }
+    let logits = cnn.logits.kernel.grad(&gradients).expect("tracked");
+    assert!(largest(logits.into_data()) > 1e-6);
+}

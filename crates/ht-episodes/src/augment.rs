@@ -1,0 +1,73 @@
+//! Quarter turns of images: how few-shot papers make more classes out of drawn characters.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ImageShape;
+
+/// How classes are rotated by multiples of 90 degrees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClassRotation {
+    /// Images as they are.
+    None,
+    /// Each class of an episode is turned by a random angle, the same for its support and
+    /// query images (the paper's released code, training only).
+    PerEpisode,
+    /// Each turned class is a class of its own, so that a split has four times as many
+    /// (Vinyals et al., Matching Networks).
+    AsClasses,
+}
+
+/// Turns a square image counter-clockwise by `turns` times 90 degrees.
+///
+/// # Shapes
+/// - `image`: C · H · W bytes with H = W, returns the same.
+pub fn quarter_turn(image: &[u8], shape: ImageShape, turns: u8) -> Vec<u8> {
+    assert_eq!(
+        shape.height, shape.width,
+        "quarter turns need square images"
+    );
+    let side = shape.height;
+    let source = |row: usize, column: usize| match turns % 4 {
+        0 => (row, column),
+        1 => (column, side - 1 - row),
+        2 => (side - 1 - row, side - 1 - column),
+        _ => (side - 1 - column, row),
+    };
+    let mut turned = Vec::with_capacity(image.len());
+    for plane in image.chunks_exact(side * side) {
+        for row in 0..side {
+            for column in 0..side {
+                let (from_row, from_column) = source(row, column);
+                turned.push(plane[from_row * side + from_column]);
+            }
+        }
+    }
+    turned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: ImageShape = ImageShape {
+        channels: 1,
+        height: 2,
+        width: 2,
+    };
+
+    #[test]
+    fn turns_counter_clockwise() {
+        // a b      b d
+        // c d  ->  a c
+        assert_eq!(quarter_turn(b"abcd", SHAPE, 1), b"bdac");
+        assert_eq!(quarter_turn(b"abcd", SHAPE, 2), b"dcba");
+        assert_eq!(quarter_turn(b"abcd", SHAPE, 3), b"cadb");
+    }
+
+    #[test]
+    fn four_turns_are_none() {
+        let once = |image: &[u8]| quarter_turn(image, SHAPE, 1);
+        assert_eq!(once(&once(&once(&once(b"abcd")))), b"abcd");
+    }
+}

@@ -1,0 +1,93 @@
+//! Images grouped by class, as bytes: what every source produces and every sampler reads.
+//!
+//! One representation for all data sets (no trait): bytes are four times smaller than
+//! floats, and a whole set stays in memory.
+
+use crate::EpisodeError;
+
+/// Shape of every image of a set: channels, height, width (C, H, W).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageShape {
+    /// C: 1 for grey, 3 for red, green and blue.
+    pub channels: usize,
+    /// H, in pixels.
+    pub height: usize,
+    /// W, in pixels.
+    pub width: usize,
+}
+
+impl ImageShape {
+    /// Bytes of one image: C · H · W.
+    pub fn len(&self) -> usize {
+        self.channels * self.height * self.width
+    }
+
+    /// Whether an image of this shape has no pixel.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// One class: its name and its images, one after another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageClass {
+    /// Name within the set, for example `Arcadian/character01`.
+    pub name: String,
+    /// Bytes of all images, each in C, H, W order.
+    pub pixels: Vec<u8>,
+}
+
+/// All images of a data set, grouped by class, in a fixed order of classes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageSet {
+    shape: ImageShape,
+    classes: Vec<ImageClass>,
+}
+
+impl ImageSet {
+    /// Joins classes into a set, in the given order.
+    ///
+    /// # Errors
+    /// A class without images, or with bytes that are no whole number of images.
+    pub fn new(shape: ImageShape, classes: Vec<ImageClass>) -> Result<Self, EpisodeError> {
+        for class in &classes {
+            if class.pixels.is_empty() || !class.pixels.len().is_multiple_of(shape.len()) {
+                return Err(EpisodeError::BadClass {
+                    class: class.name.clone(),
+                    cause: format!(
+                        "{} bytes, expected one or more images of {} bytes",
+                        class.pixels.len(),
+                        shape.len()
+                    ),
+                });
+            }
+        }
+        Ok(Self { shape, classes })
+    }
+
+    /// Shape of every image.
+    pub fn shape(&self) -> ImageShape {
+        self.shape
+    }
+
+    /// Number of classes.
+    pub fn n_classes(&self) -> usize {
+        self.classes.len()
+    }
+
+    /// Name of a class.
+    pub fn class_name(&self, class: usize) -> &str {
+        &self.classes[class].name
+    }
+
+    /// Number of images of a class.
+    pub fn n_images(&self, class: usize) -> usize {
+        self.classes[class].pixels.len() / self.shape.len()
+    }
+
+    /// Bytes of one image, in C, H, W order.
+    pub fn image(&self, class: usize, image: usize) -> &[u8] {
+        let len = self.shape.len();
+        &self.classes[class].pixels[image * len..(image + 1) * len]
+    }
+}

@@ -1,0 +1,37 @@
+//! Few-shot episodes: images by class in, N-way K-shot episodes out.
+//!
+//! The way of the data, which is also the order of reading:
+//!
+//! ```text
+//! source::load ─> ImageSet ─> ClassSplit ─> EpisodeSampler.plan(seed, split, index) ─> EpisodePlan
+//!                 u8, by class  disjoint      pure function                              indices only
+//!              ─> CollatedBatch ─> EpisodeBatch { SupportSet, QuerySet }
+//!                 host pixels      tensors [E, S, C, H, W] and [E, Q, C, H, W]
+//! ```
+//!
+//! An episode is a function of (seed, split, index): it does not depend on the
+//! machine, on the episodes drawn before it, or on the number of threads.
+
+mod augment;
+mod batch;
+mod error;
+mod image_set;
+mod plan;
+mod prefetch;
+mod random;
+mod sampler;
+pub mod source;
+mod spec;
+mod split;
+
+pub use augment::{ClassRotation, quarter_turn};
+pub use batch::{CollatedBatch, EpisodeBatch, QuerySet, SupportSet, collate, normalize_pixel};
+pub use error::EpisodeError;
+pub use image_set::{ImageClass, ImageSet, ImageShape};
+pub use plan::{EpisodePlan, PlannedClass};
+pub use prefetch::Prefetch;
+pub use random::stream;
+pub use sampler::EpisodeSampler;
+pub use source::{Channels, ImageSource};
+pub use spec::EpisodeSpec;
+pub use split::{ClassSplit, Split, SplitConfig};

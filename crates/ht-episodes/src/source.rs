@@ -1,0 +1,98 @@
+//! Where images come from: one function per kind of data set, all ending in an [`ImageSet`].
+//!
+//! Files from outside are untrusted: counts and sizes are checked before memory is taken.
+
+mod decode;
+mod folder;
+mod glyphs;
+mod npy;
+mod omniglot;
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{EpisodeError, ImageSet};
+
+pub use glyphs::GlyphsConfig;
+
+/// How many colour channels images are read with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Channels {
+    /// One channel of luminance.
+    Grey,
+    /// Red, green and blue.
+    Colour,
+}
+
+impl Channels {
+    /// C.
+    pub fn count(self) -> usize {
+        match self {
+            Self::Grey => 1,
+            Self::Colour => 3,
+        }
+    }
+}
+
+/// Which data set, and how its images are prepared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "source", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ImageSource {
+    /// The built-in stroke glyphs, drawn by code.
+    Glyphs(GlyphsConfig),
+    /// Omniglot from npz files, the original zip archives or folders; ink is bright.
+    Omniglot {
+        /// Side of the square images after resizing, in pixels.
+        image_size: usize,
+    },
+    /// A folder of class folders with PNG or JPEG images, resized and centre-cropped.
+    Folder {
+        /// Side of the square images after resizing, in pixels.
+        image_size: usize,
+        /// Grey or colour.
+        channels: Channels,
+    },
+}
+
+impl ImageSource {
+    /// Reads or draws the whole data set.
+    ///
+    /// `folder` is where the files lie; the built-in glyphs need none.
+    ///
+    /// # Errors
+    /// A missing folder or data set, an unreadable or too large file, a class without images.
+    pub fn load(&self, folder: Option<&Path>) -> Result<ImageSet, EpisodeError> {
+        let needed = |name| folder.ok_or(EpisodeError::NoDataFolder { name });
+        match self {
+            Self::Glyphs(config) => glyphs::draw_set(config),
+            Self::Omniglot { image_size } => {
+                check_image_size(*image_size)?;
+                omniglot::load(needed("omniglot")?, *image_size)
+            }
+            Self::Folder {
+                image_size,
+                channels,
+            } => {
+                check_image_size(*image_size)?;
+                folder::load(needed("folder")?, *image_size, *channels)
+            }
+        }
+    }
+}
+
+/// Larger images than this are no few-shot images, and would fill the memory.
+const MAX_IMAGE_SIZE: usize = 1024;
+
+fn check_image_size(image_size: usize) -> Result<(), EpisodeError> {
+    if (1..=MAX_IMAGE_SIZE).contains(&image_size) {
+        Ok(())
+    } else {
+        Err(EpisodeError::BadNumber {
+            key: "data.image_size",
+            value: image_size,
+            expected: "1 to 1024",
+        })
+    }
+}

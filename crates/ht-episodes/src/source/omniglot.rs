@@ -1,0 +1,278 @@
+//! Omniglot, in the layouts that people have it in: npz, the original archives, folders.
+//!
+//! In all of them a class is one character of one alphabet, drawn by 20 hands as black ink
+//! on white paper, 105 x 105. Images become bright ink on black, resized by Lanczos.
+
+use std::borrow::Cow;
+use std::fs;
+use std::io::{BufReader, Cursor, Read};
+use std::path::{Path, PathBuf};
+
+use image::{DynamicImage, GrayImage};
+use serde::Deserialize;
+use zip::ZipArchive;
+
+use super::decode::{decode, fit, fitted_shape};
+use super::{Channels, folder, npy};
+use crate::{EpisodeError, ImageClass, ImageSet};
+
+const EXPECTED: &str = "images_background.npz and images_evaluation.npz, or \
+                        images_background.zip and images_evaluation.zip, or folders \
+                        <Alphabet>/character<NN> with PNG images";
+
+/// Subfolders that other libraries keep the set in.
+const PLACES: [&str; 4] = ["", "omniglot", "omniglot-py", "python"];
+
+/// Drawings are tiny; one that is not is no drawing.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+const MAX_ENTRIES: usize = 200_000;
+const MAX_SIDE: usize = 1024;
+const MAX_DRAWINGS: usize = 1_000_000;
+
+/// Reads Omniglot from `root` or one of its usual subfolders.
+pub(super) fn load(root: &Path, image_size: usize) -> Result<ImageSet, EpisodeError> {
+    let places = || PLACES.iter().map(|place| root.join(place));
+    let shape = fitted_shape(image_size, Channels::Grey);
+    for place in places() {
+        let npz = files_named(&place, "npz");
+        if !npz.is_empty() {
+            let names = class_names(&place)?;
+            let mut classes = Vec::new();
+            for file in npz {
+                read_npz(&file, image_size, names.as_deref(), &mut classes)?;
+            }
+            return ImageSet::new(shape, classes);
+        }
+    }
+    for place in places() {
+        let archives = files_named(&place, "zip");
+        if !archives.is_empty() {
+            let mut classes = Vec::new();
+            for file in archives {
+                read_zip(&file, image_size, &mut classes)?;
+            }
+            return ImageSet::new(shape, classes);
+        }
+    }
+    for place in places().filter(|place| place.is_dir()) {
+        let classes = read_folders(&place, image_size)?;
+        if !classes.is_empty() {
+            return ImageSet::new(shape, classes);
+        }
+    }
+    Err(EpisodeError::MissingDataSet {
+        name: "omniglot",
+        path: root.to_owned(),
+        expected: EXPECTED,
+    })
+}
+
+/// The two sets' files in their official order: background before evaluation.
+fn files_named(place: &Path, extension: &str) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(place) else {
+        return Vec::new();
+    };
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| {
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+            let known = stem.starts_with("images_background") || stem == "images_evaluation";
+            known && path.extension().is_some_and(|end| end == extension)
+        })
+        .collect();
+    files.sort();
+    // The small background archives repeat characters of the large one.
+    if files.iter().any(|file| {
+        file.file_stem()
+            .is_some_and(|stem| stem == "images_background")
+    }) {
+        files.retain(|file| {
+            let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+            !stem.starts_with("images_background_small")
+        });
+    }
+    files
+}
+
+/// Names of the npz files' rows, from the `classes.csv` that may lie beside them.
+fn class_names(place: &Path) -> Result<Option<Vec<String>>, EpisodeError> {
+    #[derive(Deserialize)]
+    struct Row {
+        alphabet: String,
+        character: String,
+    }
+    let path = place.join("classes.csv");
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let mut reader =
+        csv::Reader::from_path(&path).map_err(|cause| EpisodeError::unreadable(&path, cause))?;
+    reader
+        .deserialize()
+        .take(MAX_DRAWINGS)
+        .map(|row| {
+            row.map(
+                |Row {
+                     alphabet,
+                     character,
+                 }| format!("{alphabet}/{character}"),
+            )
+        })
+        .collect::<Result<_, _>>()
+        .map(Some)
+        .map_err(|cause| EpisodeError::unreadable(&path, cause))
+}
+
+/// Reads `images.npy` of an npz file: [classes, drawers, side, side], 0 is ink.
+fn read_npz(
+    path: &Path,
+    image_size: usize,
+    names: Option<&[String]>,
+    classes: &mut Vec<ImageClass>,
+) -> Result<(), EpisodeError> {
+    let bad = |cause: String| EpisodeError::unreadable(path, cause);
+    let mut archive = open_archive(path)?;
+    let mut array = archive
+        .by_name("images.npy")
+        .map_err(|cause| bad(format!("images.npy: {cause}")))?;
+    let header = npy::read_header(&mut array).map_err(bad)?;
+    let &[n_classes, n_drawers, height, width] = header.shape.as_slice() else {
+        return Err(bad(format!(
+            "array of shape {:?}, expected [classes, drawers, height, width]",
+            header.shape
+        )));
+    };
+    let n_drawings = n_classes.saturating_mul(n_drawers);
+    if height.max(width) > MAX_SIDE || n_drawings > MAX_DRAWINGS || height * width == 0 {
+        return Err(bad(format!(
+            "array of shape {:?} is out of bounds",
+            header.shape
+        )));
+    }
+    let mut paper = vec![0u8; height * width];
+    for row in 0..n_classes {
+        let mut pixels = Vec::with_capacity(n_drawers * image_size * image_size);
+        for _ in 0..n_drawers {
+            array
+                .read_exact(&mut paper)
+                .map_err(|cause| bad(cause.to_string()))?;
+            let ink = paper
+                .iter()
+                .map(|&p| if p == 0 { 255 } else { 0 })
+                .collect();
+            pixels.extend(prepare(ink, height, width, image_size));
+        }
+        let set = path.file_stem().unwrap_or_default().to_string_lossy();
+        let name = names
+            .and_then(|names| names.get(classes.len()).cloned())
+            .unwrap_or_else(|| format!("{set}/{row:04}"));
+        classes.push(ImageClass { name, pixels });
+    }
+    Ok(())
+}
+
+/// Reads an original archive: `images_background/<Alphabet>/character<NN>/<file>.png`.
+fn read_zip(
+    path: &Path,
+    image_size: usize,
+    classes: &mut Vec<ImageClass>,
+) -> Result<(), EpisodeError> {
+    let bad = |cause: String| EpisodeError::unreadable(path, cause);
+    let mut archive = open_archive(path)?;
+    if archive.len() > MAX_ENTRIES {
+        return Err(bad(format!(
+            "{} entries, expected at most {MAX_ENTRIES}",
+            archive.len()
+        )));
+    }
+    let mut names: Vec<String> = archive
+        .file_names()
+        .filter_map(|name| name.ok().map(Cow::into_owned))
+        .filter(|name| folder::is_picture(Path::new(name)) && !name.starts_with("__MACOSX"))
+        .collect();
+    names.sort();
+    if names.is_empty() {
+        return Err(bad("no PNG image in the archive".to_owned()));
+    }
+    for name in names {
+        let mut bytes = Vec::new();
+        archive
+            .by_name(&name)
+            .map_err(|cause| bad(format!("{name}: {cause}")))?
+            .take(MAX_FILE_BYTES)
+            .read_to_end(&mut bytes)
+            .map_err(|cause| bad(format!("{name}: {cause}")))?;
+        let image = decode(Cursor::new(bytes)).map_err(|cause| bad(format!("{name}: {cause}")))?;
+        let class = class_of(&name).ok_or_else(|| {
+            bad(format!(
+                "{name}, expected <set>/<Alphabet>/<character>/<file>.png"
+            ))
+        })?;
+        if classes.last().is_none_or(|last| last.name != class) {
+            classes.push(ImageClass {
+                name: class,
+                pixels: Vec::new(),
+            });
+        }
+        if let Some(last) = classes.last_mut() {
+            last.pixels.extend(invert_and_prepare(&image, image_size));
+        }
+    }
+    Ok(())
+}
+
+/// `<Alphabet>/<character>` of a path that ends in them and a file.
+fn class_of(path: &str) -> Option<String> {
+    let mut parts = path.rsplit('/').skip(1);
+    let character = parts.next()?;
+    let alphabet = parts.next()?;
+    Some(format!("{alphabet}/{character}"))
+}
+
+/// Reads folders as the archives unpack to, with or without the two sets' folders.
+fn read_folders(place: &Path, image_size: usize) -> Result<Vec<ImageClass>, EpisodeError> {
+    let sets: Vec<PathBuf> = ["images_background", "images_evaluation"]
+        .iter()
+        .map(|set| place.join(set))
+        .filter(|set| set.is_dir())
+        .collect();
+    let roots = if sets.is_empty() {
+        vec![place.to_owned()]
+    } else {
+        sets
+    };
+    let mut classes = Vec::new();
+    for root in roots {
+        let mut found = Vec::new();
+        folder::find_classes(&root, &root, 2, &mut found)?;
+        for (name, files) in found.into_iter().filter(|(name, _)| name.contains('/')) {
+            let mut pixels = Vec::new();
+            for file in files {
+                let opened = fs::File::open(&file)
+                    .map_err(|cause| EpisodeError::unreadable(&file, cause))?;
+                let image = decode(BufReader::new(opened))
+                    .map_err(|cause| EpisodeError::unreadable(&file, cause))?;
+                pixels.extend(invert_and_prepare(&image, image_size));
+            }
+            classes.push(ImageClass { name, pixels });
+        }
+    }
+    Ok(classes)
+}
+
+fn open_archive(path: &Path) -> Result<ZipArchive<BufReader<fs::File>>, EpisodeError> {
+    let file = fs::File::open(path).map_err(|cause| EpisodeError::unreadable(path, cause))?;
+    ZipArchive::new(BufReader::new(file)).map_err(|cause| EpisodeError::unreadable(path, cause))
+}
+
+fn invert_and_prepare(image: &DynamicImage, image_size: usize) -> Vec<u8> {
+    let mut grey = image.to_luma8();
+    image::imageops::invert(&mut grey);
+    fit(&DynamicImage::ImageLuma8(grey), image_size, Channels::Grey)
+}
+
+fn prepare(ink: Vec<u8>, height: usize, width: usize, image_size: usize) -> Vec<u8> {
+    let image = GrayImage::from_raw(width as u32, height as u32, ink)
+        .unwrap_or_else(|| GrayImage::new(width as u32, height as u32));
+    fit(&DynamicImage::ImageLuma8(image), image_size, Channels::Grey)
+}

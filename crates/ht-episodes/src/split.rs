@@ -1,0 +1,202 @@
+//! Which classes are for training, which for choosing the model, which for the final test.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
+
+use crate::{EpisodeError, ImageSet, random};
+
+/// One of the three disjoint parts of a data set's classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Split {
+    /// Classes that the generator learns from.
+    Train,
+    /// Classes that choose the best checkpoint.
+    Validation,
+    /// Classes that are looked at once, for the figure to report.
+    Test,
+}
+
+impl Split {
+    /// All parts, in order.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Validation, Self::Test];
+
+    /// Its name in files and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// How the classes are divided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum SplitConfig {
+    /// A seeded shuffle; what is neither validation nor test is for training.
+    Seed {
+        /// Seed of the shuffle.
+        seed: u64,
+        /// Classes for validation.
+        validation: usize,
+        /// Classes for the test.
+        test: usize,
+    },
+    /// A CSV file with the columns `class` and `split` (train, validation or test);
+    /// classes that it does not name are left out.
+    File {
+        /// The file, relative to the working directory.
+        path: PathBuf,
+    },
+}
+
+/// Disjoint lists of classes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClassSplit {
+    parts: [Vec<usize>; 3],
+}
+
+impl ClassSplit {
+    /// Divides the classes of a set as a configuration says.
+    ///
+    /// # Errors
+    /// More validation and test classes than there are, an unreadable file, a class that
+    /// the set does not have or that stands in two splits.
+    pub fn new(config: &SplitConfig, images: &ImageSet) -> Result<Self, EpisodeError> {
+        match config {
+            SplitConfig::Seed {
+                seed,
+                validation,
+                test,
+            } => Self::by_seed(*seed, *validation, *test, images.n_classes()),
+            SplitConfig::File { path } => Self::from_file(path, images),
+        }
+    }
+
+    fn by_seed(
+        seed: u64,
+        validation: usize,
+        test: usize,
+        n_classes: usize,
+    ) -> Result<Self, EpisodeError> {
+        if validation.saturating_add(test) >= n_classes {
+            return Err(EpisodeError::BadSplit(format!(
+                "split.validation {validation} + split.test {test} leave no training class \
+                 of the {n_classes} classes"
+            )));
+        }
+        let mut classes: Vec<usize> = (0..n_classes).collect();
+        classes.shuffle(&mut random::stream(seed, "split", 0, 0));
+        let rest = classes.split_off(validation + test);
+        let test = classes.split_off(validation);
+        Ok(Self {
+            parts: [rest, classes, test],
+        })
+    }
+
+    fn from_file(path: &Path, images: &ImageSet) -> Result<Self, EpisodeError> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Row {
+            class: String,
+            split: Split,
+        }
+        let by_name: BTreeMap<&str, usize> = (0..images.n_classes())
+            .map(|class| (images.class_name(class), class))
+            .collect();
+        let mut reader =
+            csv::Reader::from_path(path).map_err(|cause| EpisodeError::unreadable(path, cause))?;
+        let mut parts = [vec![], vec![], vec![]];
+        let mut seen = vec![false; images.n_classes()];
+        for row in reader.deserialize() {
+            let row: Row = row.map_err(|cause| EpisodeError::unreadable(path, cause))?;
+            let bad = |cause: &str| {
+                EpisodeError::BadSplit(format!("{}: class {} {cause}", path.display(), row.class))
+            };
+            let class = *by_name
+                .get(row.class.as_str())
+                .ok_or_else(|| bad("is not in the data set"))?;
+            if std::mem::replace(&mut seen[class], true) {
+                return Err(bad("is named twice, expected once: splits share no class"));
+            }
+            parts[row.split as usize].push(class);
+        }
+        Ok(Self { parts })
+    }
+
+    /// Classes of one part.
+    pub fn classes(&self, split: Split) -> &[usize] {
+        &self.parts[split as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::{ImageClass, ImageShape};
+
+    fn images(n_classes: usize) -> ImageSet {
+        let shape = ImageShape {
+            channels: 1,
+            height: 1,
+            width: 1,
+        };
+        let class = |index| ImageClass {
+            name: format!("c{index}"),
+            pixels: vec![0],
+        };
+        ImageSet::new(shape, (0..n_classes).map(class).collect()).expect("one image per class")
+    }
+
+    fn file_split(text: &str) -> Result<ClassSplit, String> {
+        let mut file = tempfile::NamedTempFile::new().expect("temporary file");
+        file.write_all(text.as_bytes()).expect("written");
+        let path = file.path().to_owned();
+        ClassSplit::new(&SplitConfig::File { path }, &images(4)).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn seeded_parts_are_disjoint_and_complete() {
+        let split = ClassSplit::by_seed(3, 20, 30, 100).expect("enough classes");
+        let mut all: Vec<usize> = Split::ALL
+            .iter()
+            .flat_map(|part| split.classes(*part).to_vec())
+            .collect();
+        all.sort_unstable();
+        assert_eq!(all, (0..100).collect::<Vec<_>>());
+        assert_eq!(split.classes(Split::Validation).len(), 20);
+        assert_eq!(split.classes(Split::Test).len(), 30);
+        assert_ne!(split, ClassSplit::by_seed(4, 20, 30, 100).expect("enough"));
+    }
+
+    #[test]
+    fn a_file_divides_by_name() {
+        let split = file_split("class,split\nc2,train\nc0,test\nc1,validation\n").expect("valid");
+        assert_eq!(split.classes(Split::Train), [2]);
+        assert_eq!(split.classes(Split::Validation), [1]);
+        assert_eq!(split.classes(Split::Test), [0]);
+    }
+
+    #[test]
+    fn bad_files_are_named() {
+        let twice = file_split("class,split\nc2,train\nc2,test\n").expect_err("shared class");
+        assert!(twice.contains("c2 is named twice"), "{twice}");
+        let unknown = file_split("class,split\nzz,train\n").expect_err("unknown class");
+        assert!(unknown.contains("zz is not in the data set"), "{unknown}");
+        let word = file_split("class,split\nc1,dev\n").expect_err("unknown split");
+        assert!(word.contains("dev"), "{word}");
+    }
+
+    #[test]
+    fn too_many_held_out_classes() {
+        let error = ClassSplit::by_seed(0, 50, 50, 100).expect_err("no training class");
+        assert!(error.to_string().contains("leave no training class"));
+    }
+}

@@ -1,0 +1,95 @@
+//! Features of a layer's own input: what the layers generated so far make of each image.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
+use ht_cnn::Geometry;
+
+use crate::image_encoder::{Convolution, pixel_mean};
+use crate::{ActivationEncoderConfig, ParameterInit};
+
+/// Which layer an encoder serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EncodedLayer {
+    /// A convolution layer: two convolutions.
+    Convolution {
+        /// F of the CNN, which is also the encoder's.
+        kernel: usize,
+    },
+    /// The logits layer: one convolution of 3 x 3.
+    Logits,
+}
+
+/// Convolutions without padding; the features are the means over the pixels of each one's
+/// output before the nonlinearity, side by side.
+#[derive(Module, Debug)]
+pub struct ActivationEncoder {
+    convolutions: Vec<Convolution>,
+    #[module(skip)]
+    strides: Vec<usize>,
+    #[module(skip)]
+    width: usize,
+}
+
+impl ActivationEncoder {
+    /// An encoder for one layer's input.
+    ///
+    /// A kernel larger than the input shrinks to it; convolutions that no longer fit are
+    /// left out.
+    pub(crate) fn new(
+        config: &ActivationEncoderConfig,
+        input: Geometry,
+        layer: EncodedLayer,
+        init: &mut ParameterInit,
+    ) -> Self {
+        let (kernel, depth) = match layer {
+            EncodedLayer::Convolution { kernel } => (kernel, 2),
+            EncodedLayer::Logits => (3, 1),
+        };
+        let side = input.height.min(input.width);
+        let shrunk = side < kernel;
+        let kernel = kernel.min(side);
+        let mut convolutions = Vec::new();
+        let mut strides = Vec::new();
+        let (mut channels, mut side) = (input.channels, side);
+        for i in 0..depth {
+            if side < kernel {
+                break;
+            }
+            let stride = if shrunk || i + 1 == depth { 1 } else { 2 };
+            convolutions.push(Convolution::new(channels, config.width, kernel, init));
+            strides.push(stride);
+            channels = config.width;
+            side = (side - kernel) / stride + 1;
+        }
+        Self {
+            convolutions,
+            strides,
+            width: config.width,
+        }
+    }
+
+    /// Features per image.
+    pub fn n_features(&self) -> usize {
+        self.convolutions.len() * self.width
+    }
+
+    /// Features of a layer's input.
+    ///
+    /// # Shapes
+    /// - `activations`: `[E, S, C, H, W]`
+    /// - returns: `[E, S, A]`
+    pub fn forward(&self, activations: Tensor<5>) -> Tensor<3> {
+        let [e, s, c, h, w] = activations.dims();
+        let mut x = activations.reshape([e * s, c, h, w]);
+        let mut features = Vec::with_capacity(self.convolutions.len());
+        for (i, (convolution, &stride)) in self.convolutions.iter().zip(&self.strides).enumerate() {
+            if i > 0 {
+                x = relu(x);
+            }
+            x = convolution.forward(x, stride, [(0, 0); 2]);
+            features.push(pixel_mean(x.clone()));
+        }
+        Tensor::cat(features, 1).reshape([e, s, self.n_features()])
+    }
+}

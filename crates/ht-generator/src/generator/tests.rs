@@ -1,0 +1,269 @@
+//! Laws of the weight generator.
+
+use std::sync::Arc;
+
+use burn::module::{ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{Tensor, Tolerance};
+use ht_cnn::{CnnConfig, Geometry, NormStatistics, Padding, WeightAllocation};
+use ht_episodes::{
+    ClassRotation, ClassSplit, EpisodeBatch, EpisodeSampler, EpisodeSpec, ImageSource, Split,
+    SplitConfig, collate,
+};
+
+use super::*;
+use crate::{
+    ActivationEncoderConfig, BlockActivation, ImageEncoderConfig, LearnedLayers, LogitsTokens,
+    NormOrder, Size, TransformerConfig,
+};
+
+fn config() -> GeneratorConfig {
+    GeneratorConfig {
+        allocation: WeightAllocation::Output,
+        learned_layers: LearnedLayers::None,
+        embedding_width: 8,
+        logits_tokens: LogitsTokens::Independent,
+        image_encoder: Some(ImageEncoderConfig {
+            depth: 3,
+            width: 6,
+            padding: Padding::Same,
+        }),
+        activation_encoder: Some(ActivationEncoderConfig { width: 4 }),
+        transformer: TransformerConfig {
+            blocks: 2,
+            heads: 2,
+            norm: NormOrder::Pre,
+            query_key: Size::Fraction(0.5),
+            value: Size::Absolute(12),
+            inner: Size::Fraction(1.0),
+            activation: BlockActivation::Relu,
+        },
+    }
+}
+
+fn spec(norm_statistics: NormStatistics) -> CnnSpec {
+    let image = Geometry {
+        channels: 1,
+        height: 28,
+        width: 28,
+    };
+    let cnn = CnnConfig {
+        channels: 4,
+        norm_statistics,
+        ..CnnConfig::default()
+    };
+    CnnSpec::new(&cnn, image, 5).expect("fits")
+}
+
+fn batch(n_episodes: u64, device: &Device) -> EpisodeBatch {
+    let source = "source = 'glyphs'\nclasses = 20\nsamples = 6\nimage_size = 28\nseed = 1";
+    let source: ImageSource = toml::from_str(source).expect("valid");
+    let images = Arc::new(source.load(None).expect("drawn"));
+    let split = SplitConfig::Seed {
+        seed: 0,
+        validation: 5,
+        test: 5,
+    };
+    let split = ClassSplit::new(&split, &images).expect("enough classes");
+    let size = EpisodeSpec {
+        ways: 5,
+        shots: 2,
+        queries: 3,
+    };
+    let sampler = EpisodeSampler::new(images, split, size, ClassRotation::None).expect("possible");
+    let plans: Vec<_> = (0..n_episodes)
+        .map(|index| sampler.plan(3, Split::Train, index))
+        .collect();
+    collate(sampler.images(), &plans).to_device(device)
+}
+
+fn assert_close<const D: usize>(ours: Tensor<D>, theirs: Tensor<D>) {
+    ours.into_data()
+        .assert_approx_eq::<f32>(&theirs.into_data(), Tolerance::absolute(2e-3));
+}
+
+#[test]
+fn weights_do_not_depend_on_the_order_of_the_support_images() {
+    let device = Device::flex();
+    let generator = WeightGenerator::new(&config(), &spec(NormStatistics::QueryBatch), 1, &device)
+        .expect("valid");
+    let support = batch(2, &device).support;
+    let reversed = SupportSet {
+        images: support.images.clone().flip([1]),
+        labels: support.labels.clone().flip([1]),
+    };
+    let (ours, theirs) = (generator.generate(&support), generator.generate(&reversed));
+    for (a, b) in ours.layers.into_iter().zip(theirs.layers) {
+        assert_close(a.kernel, b.kernel);
+    }
+    assert_close(ours.logits.kernel, theirs.logits.kernel);
+}
+
+#[test]
+fn an_episode_alone_gives_what_it_gives_in_a_meta_batch() {
+    let device = Device::flex();
+    for norm_statistics in [NormStatistics::QueryBatch, NormStatistics::Support] {
+        let generator =
+            WeightGenerator::new(&config(), &spec(norm_statistics), 1, &device).expect("valid");
+        let EpisodeBatch { support, query } = batch(3, &device);
+        let together = generator.generate(&support).forward(query.images.clone());
+        for e in 0..3 {
+            let alone = SupportSet {
+                images: support.images.clone().narrow(0, e, 1),
+                labels: support.labels.clone().narrow(0, e, 1),
+            };
+            let logits = generator
+                .generate(&alone)
+                .forward(query.images.clone().narrow(0, e, 1));
+            assert_close(logits, together.clone().narrow(0, e, 1));
+        }
+    }
+}
+
+/// Names of the parameters without a gradient, or with one that is zero everywhere.
+struct WithoutGradient {
+    gradients: GradientsParams,
+    path: Vec<String>,
+    found: Vec<String>,
+}
+
+impl ModuleVisitor for WithoutGradient {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let largest = self
+            .gradients
+            .get::<D>(param.id)
+            .map_or(0.0, |gradient| gradient.abs().max().into_scalar::<f32>());
+        if largest == 0.0 {
+            self.found.push(self.path.join("."));
+        }
+    }
+}
+
+fn without_gradient(config: &GeneratorConfig) -> Vec<String> {
+    let device = Device::flex().autodiff();
+    let spec = spec(NormStatistics::QueryBatch);
+    let generator = WeightGenerator::new(config, &spec, 1, &device).expect("valid");
+    let EpisodeBatch { support, query } = batch(2, &device);
+    let logits = generator.generate(&support).forward(query.images);
+    let gradients = GradientsParams::from_grads(logits.square().sum().backward(), &generator);
+    let mut visitor = WithoutGradient {
+        gradients,
+        path: Vec::new(),
+        found: Vec::new(),
+    };
+    generator.visit(&mut visitor);
+    visitor.found
+}
+
+#[test]
+fn every_parameter_receives_a_gradient() {
+    let post = TransformerConfig {
+        norm: NormOrder::Post,
+        ..config().transformer
+    };
+    for config in [
+        config(),
+        GeneratorConfig {
+            transformer: post,
+            allocation: WeightAllocation::Spatial,
+            ..config()
+        },
+        GeneratorConfig {
+            learned_layers: LearnedLayers::First(2),
+            image_encoder: None,
+            ..config()
+        },
+        GeneratorConfig {
+            learned_layers: LearnedLayers::Last(4),
+            activation_encoder: None,
+            logits_tokens: LogitsTokens::FromLabels,
+            ..config()
+        },
+    ] {
+        assert_eq!(without_gradient(&config), [] as [String; 0], "{config:?}");
+    }
+}
+
+#[test]
+fn the_released_omniglot_script_has_its_parameter_count() {
+    // docs/paper.md: the script's 20-way model has 843,304 trainable variables.
+    let config = GeneratorConfig {
+        embedding_width: 32,
+        image_encoder: Some(ImageEncoderConfig {
+            depth: 4,
+            width: 32,
+            padding: Padding::Same,
+        }),
+        activation_encoder: Some(ActivationEncoderConfig { width: 8 }),
+        transformer: TransformerConfig {
+            blocks: 3,
+            heads: 2,
+            norm: NormOrder::Post,
+            query_key: Size::Fraction(1.0),
+            value: Size::Fraction(1.0),
+            inner: Size::Fraction(1.0),
+            activation: BlockActivation::Relu,
+        },
+        ..config()
+    };
+    let image = Geometry {
+        channels: 1,
+        height: 28,
+        width: 28,
+    };
+    let spec = CnnSpec::new(&CnnConfig::default(), image, 20).expect("fits");
+    let generator = WeightGenerator::new(&config, &spec, 0, &Device::flex()).expect("valid");
+    let widths: Vec<usize> = generator
+        .layers()
+        .iter()
+        .filter_map(|layer| layer.generator())
+        .chain([generator.logits()])
+        .map(|layer| layer.grid().width)
+        .collect();
+    assert_eq!(widths, [80, 104, 104, 104, 72]);
+    assert_eq!(generator.num_params(), 843_304);
+}
+
+#[test]
+fn a_configuration_that_cannot_be_built_names_its_key() {
+    let spec = spec(NormStatistics::QueryBatch);
+    let check = |config: &GeneratorConfig, expected: &str| {
+        let error = WeightGenerator::new(config, &spec, 0, &Device::flex())
+            .expect_err("cannot be built")
+            .to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    let learned_layers = LearnedLayers::Last(5);
+    check(
+        &GeneratorConfig {
+            learned_layers,
+            ..config()
+        },
+        "generator.learned_layers is 5, expected at most cnn.depth = 4",
+    );
+    let transformer = TransformerConfig {
+        value: Size::Absolute(13),
+        ..config().transformer
+    };
+    check(
+        &GeneratorConfig {
+            transformer,
+            ..config()
+        },
+        "generator.transformer.value is 13, expected a multiple of heads = 2",
+    );
+    check(
+        &GeneratorConfig {
+            image_encoder: None,
+            activation_encoder: None,
+            ..config()
+        },
+        "both missing",
+    );
+}

@@ -1,0 +1,43 @@
+//! The transformer that reads a support set and writes the weights of a small CNN.
+//!
+//! Layer by layer, because a layer's weights depend on what the layers before it make of
+//! the support images (paper, section 4.1):
+//!
+//! ```text
+//! SupportSet ─> for each CNN layer:
+//!                   features    = ActivationEncoder ++ ImageEncoder      [E, S, A]
+//!                   tokens      = weight tokens | sample tokens          [E, T, D]
+//!                   tokens'     = Transformer(tokens)                    [E, T, D]
+//!                   slices      = the first G tokens                     [E, G, L]
+//!                   weights     = LayerWeights::from_slices              [E, O, I, F, F]
+//!                   activations = the layer applied to the support set
+//!            ─> GeneratedCnn
+//! ```
+//!
+//! [`WeightGenerator::generate`] takes a support set and nothing else: by type it cannot
+//! see a query image. *Parameters* are learned, *weights* are generated.
+
+mod activation_encoder;
+mod attention;
+mod config;
+mod generator;
+mod image_encoder;
+mod init;
+mod layer_generator;
+mod tokens;
+mod transformer;
+mod weight_source;
+
+pub use activation_encoder::ActivationEncoder;
+pub use attention::Attention;
+pub use config::{
+    ActivationEncoderConfig, BlockActivation, GeneratorConfig, GeneratorError, ImageEncoderConfig,
+    LearnedLayers, LogitsTokens, NormOrder, Size, TransformerConfig,
+};
+pub use generator::WeightGenerator;
+pub use image_encoder::ImageEncoder;
+pub use init::ParameterInit;
+pub use layer_generator::{LayerGenerator, TokenGrid};
+pub use tokens::TokenEmbeddings;
+pub use transformer::{Transformer, TransformerBlock};
+pub use weight_source::{ConvSource, LearnedKernel, WeightSource};
