@@ -86,7 +86,7 @@ pub enum EpisodeError {
 }
 
 impl EpisodeError {
-    pub(crate) fn unreadable(path: impl Into<PathBuf>, cause: impl ToString) -> Self {
+    pub(crate) fn unreadable(path: impl Into<PathBuf>, cause: impl std::fmt::Display) -> Self {
         Self::Unreadable {
             path: path.into(),
             cause: cause.to_string(),

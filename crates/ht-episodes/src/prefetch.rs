@@ -79,7 +79,7 @@ mod tests {
         let made = Arc::new(());
         let held = Arc::clone(&made);
         let mut items = Prefetch::new(0..u64::MAX, 2, 1, move |index| {
-            let _held = &held;
+            assert!(Arc::strong_count(&held) > 0);
             index
         });
         assert_eq!(items.next(), Some(0));

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EpisodeError, ImageSet};
+use crate::{EpisodeError, ImageSet, ImageShape};
 
 pub use glyphs::GlyphsConfig;
 
@@ -57,6 +57,23 @@ pub enum ImageSource {
 }
 
 impl ImageSource {
+    /// Shape of every image that [`load`](Self::load) returns.
+    pub fn shape(&self) -> ImageShape {
+        let (size, channels) = match self {
+            Self::Glyphs(config) => (config.image_size, Channels::Grey),
+            Self::Omniglot { image_size } => (*image_size, Channels::Grey),
+            Self::Folder {
+                image_size,
+                channels,
+            } => (*image_size, *channels),
+        };
+        ImageShape {
+            channels: channels.count(),
+            height: size,
+            width: size,
+        }
+    }
+
     /// Reads or draws the whole data set.
     ///
     /// `folder` is where the files lie; the built-in glyphs need none.

@@ -73,7 +73,13 @@ impl ClassSplit {
                 seed,
                 validation,
                 test,
-            } => Self::by_seed(*seed, *validation, *test, images.n_classes()),
+            } => {
+                // Shuffled by name, not by position: the same set in another layout on disk
+                // has the same split.
+                let mut classes: Vec<usize> = (0..images.n_classes()).collect();
+                classes.sort_by_key(|&class| images.class_name(class));
+                Self::by_seed(*seed, *validation, *test, classes)
+            }
             SplitConfig::File { path } => Self::from_file(path, images),
         }
     }
@@ -82,15 +88,15 @@ impl ClassSplit {
         seed: u64,
         validation: usize,
         test: usize,
-        n_classes: usize,
+        mut classes: Vec<usize>,
     ) -> Result<Self, EpisodeError> {
+        let n_classes = classes.len();
         if validation.saturating_add(test) >= n_classes {
             return Err(EpisodeError::BadSplit(format!(
                 "split.validation {validation} + split.test {test} leave no training class \
                  of the {n_classes} classes"
             )));
         }
-        let mut classes: Vec<usize> = (0..n_classes).collect();
         classes.shuffle(&mut random::stream(seed, "split", 0, 0));
         let rest = classes.split_off(validation + test);
         let test = classes.split_off(validation);
@@ -164,7 +170,7 @@ mod tests {
 
     #[test]
     fn seeded_parts_are_disjoint_and_complete() {
-        let split = ClassSplit::by_seed(3, 20, 30, 100).expect("enough classes");
+        let split = ClassSplit::by_seed(3, 20, 30, (0..100).collect()).expect("enough classes");
         let mut all: Vec<usize> = Split::ALL
             .iter()
             .flat_map(|part| split.classes(*part).to_vec())
@@ -173,7 +179,35 @@ mod tests {
         assert_eq!(all, (0..100).collect::<Vec<_>>());
         assert_eq!(split.classes(Split::Validation).len(), 20);
         assert_eq!(split.classes(Split::Test).len(), 30);
-        assert_ne!(split, ClassSplit::by_seed(4, 20, 30, 100).expect("enough"));
+        let other = ClassSplit::by_seed(4, 20, 30, (0..100).collect());
+        assert_ne!(split, other.expect("enough classes"));
+    }
+
+    #[test]
+    fn the_order_of_classes_on_disk_does_not_matter() {
+        let shape = images(1).shape();
+        let set = |names: [&str; 5]| {
+            let class = |name: &str| ImageClass {
+                name: name.to_owned(),
+                pixels: vec![0],
+            };
+            ImageSet::new(shape, names.map(class).to_vec()).expect("one image per class")
+        };
+        let config = SplitConfig::Seed {
+            seed: 1,
+            validation: 1,
+            test: 2,
+        };
+        let test_names = |images: &ImageSet| {
+            let split = ClassSplit::new(&config, images).expect("enough classes");
+            let names = split.classes(Split::Test).iter();
+            names
+                .map(|&class| images.class_name(class).to_owned())
+                .collect::<Vec<_>>()
+        };
+        let sorted = set(["a", "b", "c", "d", "e"]);
+        let shuffled = set(["d", "a", "e", "c", "b"]);
+        assert_eq!(test_names(&sorted), test_names(&shuffled));
     }
 
     #[test]
@@ -196,7 +230,8 @@ mod tests {
 
     #[test]
     fn too_many_held_out_classes() {
-        let error = ClassSplit::by_seed(0, 50, 50, 100).expect_err("no training class");
+        let error =
+            ClassSplit::by_seed(0, 50, 50, (0..100).collect()).expect_err("no training class");
         assert!(error.to_string().contains("leave no training class"));
     }
 }

@@ -72,9 +72,9 @@ pub(super) fn draw_set(config: &GlyphsConfig) -> Result<ImageSet, EpisodeError> 
     ImageSet::new(shape, classes)
 }
 
-/// The program of a class: two to four strokes, often joined to an earlier one.
+/// The program of a class: three to five strokes, often joined to an earlier one.
 fn draw_program(rng: &mut impl Rng) -> Vec<Stroke> {
-    let n_strokes = rng.random_range(2..=4);
+    let n_strokes = rng.random_range(3..=5);
     let mut ends: Vec<[f32; 2]> = Vec::new();
     let mut strokes = Vec::with_capacity(n_strokes);
     for _ in 0..n_strokes {
@@ -111,7 +111,7 @@ fn distance(a: [f32; 2], b: [f32; 2]) -> f32 {
 
 /// One hand's version of a program: jitter of the control points, then an affine map.
 fn write_by_hand(glyph: &[Stroke], hand: &mut impl Rng) -> Vec<Stroke> {
-    const JITTER: f32 = 0.05;
+    const JITTER: f32 = 0.03;
     let slant = hand.random_range(-0.25..0.25f32);
     let turn = hand.random_range(-0.2..0.2f32);
     let scale = [
@@ -119,8 +119,8 @@ fn write_by_hand(glyph: &[Stroke], hand: &mut impl Rng) -> Vec<Stroke> {
         hand.random_range(0.75..1.1f32),
     ];
     let shift = [
-        hand.random_range(-0.09..0.09f32),
-        hand.random_range(-0.09..0.09f32),
+        hand.random_range(-0.12..0.12f32),
+        hand.random_range(-0.12..0.12f32),
     ];
     let (sin, cos) = turn.sin_cos();
     glyph
@@ -142,7 +142,7 @@ fn write_by_hand(glyph: &[Stroke], hand: &mut impl Rng) -> Vec<Stroke> {
 /// Draws strokes with a round pen of random width; ink is 255, ground 0.
 fn rasterize(strokes: &[Stroke], image_size: usize, hand: &mut impl Rng) -> Vec<u8> {
     let side = image_size as f32;
-    let radius = side / 28.0 * hand.random_range(0.7..1.3f32);
+    let radius = side / 28.0 * hand.random_range(0.5..1.05f32);
     let mut ink = vec![0f32; image_size * image_size];
     for stroke in strokes {
         for piece in 0..PIECES {
