@@ -52,7 +52,9 @@ impl LayerGenerator {
             .activation_encoder
             .as_ref()
             .map(|encoder| ActivationEncoder::new(encoder, input, layer, init));
-        let local = activation_encoder.as_ref().map_or(0, |e| e.n_features());
+        let local = activation_encoder
+            .as_ref()
+            .map_or(0, ActivationEncoder::n_features);
         let features = local + config.image_encoder.as_ref().map_or(0, |e| e.width);
         let width = embedding + features.max(slices.len);
         Self {

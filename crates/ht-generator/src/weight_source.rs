@@ -16,6 +16,10 @@ pub struct LearnedKernel {
 
 /// The source of a kernel.
 #[derive(Module, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a model holds a handful of them, and a module cannot be boxed"
+)]
 pub enum WeightSource {
     /// Written by a transformer for each episode.
     Generated(LayerGenerator),

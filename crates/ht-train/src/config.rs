@@ -1,0 +1,287 @@
+//! An experiment as a person writes it: one TOML file, every key of which is known.
+//!
+//! Files are complete: what is not written is not set. Unknown keys are errors, and an
+//! override (`--set key=value`) of an unknown key names the nearest known one.
+
+use std::fs;
+use std::path::Path;
+
+use ht_cnn::CnnConfig;
+use ht_episodes::{ClassRotation, EpisodeSpec, ImageSource, SplitConfig};
+use ht_generator::GeneratorConfig;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::{OptimizerConfig, ScheduleConfig, TrainError};
+
+/// The images of an experiment.
+pub type DataConfig = ImageSource;
+
+/// One experiment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExperimentConfig {
+    /// Name of the experiment, and of its run directory.
+    pub name: String,
+    /// Seed of the initial parameters and the training episodes.
+    pub seed: u64,
+    /// Images.
+    pub data: DataConfig,
+    /// Division of the classes.
+    pub split: SplitConfig,
+    /// Size of the episodes.
+    pub episodes: EpisodesConfig,
+    /// The CNN that is generated.
+    pub cnn: CnnConfig,
+    /// The generator.
+    pub generator: GeneratorConfig,
+    /// The rule that turns gradients into updates.
+    pub optimizer: OptimizerConfig,
+    /// The learning rate over time.
+    pub schedule: ScheduleConfig,
+    /// The loop.
+    pub training: TrainingConfig,
+    /// How results are measured.
+    pub evaluation: EvaluationConfig,
+}
+
+/// Size of the training episodes, and their augmentation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EpisodesConfig {
+    /// N: classes per episode.
+    pub ways: usize,
+    /// K: labelled support images per class.
+    pub shots: usize,
+    /// Query images per class.
+    pub queries: usize,
+    /// Quarter turns of training classes.
+    pub rotation: ClassRotation,
+}
+
+impl EpisodesConfig {
+    /// The size with another number of queries.
+    pub fn spec(&self, queries: usize) -> EpisodeSpec {
+        EpisodeSpec {
+            ways: self.ways,
+            shots: self.shots,
+            queries,
+        }
+    }
+}
+
+/// The training loop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// Steps, one update each.
+    pub steps: u64,
+    /// E: episodes per step.
+    pub meta_batch: usize,
+    /// Episodes per forward and backward pass; a step adds up the gradients of
+    /// `meta_batch / micro_batch` passes.
+    pub micro_batch: usize,
+    /// Largest norm of the whole gradient, or none.
+    pub gradient_clip: Option<f64>,
+    /// Steps between lines in the metrics.
+    pub log_every: u64,
+    /// Steps between validations.
+    pub validate_every: u64,
+    /// Steps between checkpoints.
+    pub checkpoint_every: u64,
+}
+
+/// Fixed episodes that results are measured on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluationConfig {
+    /// Seed of the episodes, apart from the training seed: two runs share their tests.
+    pub seed: u64,
+    /// Query images per class.
+    pub queries: usize,
+    /// Episodes of each validation.
+    pub validation_episodes: u64,
+    /// Episodes of the final test.
+    pub test_episodes: u64,
+}
+
+/// One `--set key=value`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Override {
+    key: String,
+    value: Value,
+}
+
+impl std::str::FromStr for Override {
+    type Err = String;
+
+    /// The value is TOML; what is not TOML is taken as a string.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (key, value) = text
+            .split_once('=')
+            .ok_or_else(|| format!("{text:?} has no '=', expected key=value"))?;
+        let value = value.trim();
+        let parsed = format!("value = {value}")
+            .parse::<Table>()
+            .ok()
+            .and_then(|mut table| table.remove("value"));
+        Ok(Self {
+            key: key.trim().to_owned(),
+            value: parsed.unwrap_or_else(|| Value::String(value.to_owned())),
+        })
+    }
+}
+
+impl ExperimentConfig {
+    /// Reads a file and applies overrides in order.
+    ///
+    /// # Errors
+    /// An unreadable file, a wrong key or value.
+    pub fn load(path: &Path, overrides: &[Override]) -> Result<Self, TrainError> {
+        let text =
+            fs::read_to_string(path).map_err(|cause| TrainError::file("read", path, cause))?;
+        Self::parse(&text, &path.display().to_string(), overrides)
+    }
+
+    /// Reads the text of a file called `place` and applies overrides in order.
+    ///
+    /// # Errors
+    /// A wrong key or value.
+    pub fn parse(text: &str, place: &str, overrides: &[Override]) -> Result<Self, TrainError> {
+        let fail = |place: &str, cause: &dyn ToString| TrainError::Config {
+            place: place.to_owned(),
+            cause: cause.to_string().trim_end().to_owned(),
+        };
+        // The text is read once as it stands, so that errors show its lines.
+        let mut config: Self = toml::from_str(text).map_err(|cause| fail(place, &cause))?;
+        for Override { key, value } in overrides {
+            let place = format!("--set {key}");
+            let mut table = config.to_table();
+            let known = leaf_keys(&table);
+            set(&mut table, key, value.clone()).map_err(|cause| fail(&place, &cause))?;
+            config = Value::Table(table)
+                .try_into()
+                .map_err(|cause: toml::de::Error| {
+                    if known.contains(key) {
+                        return fail(&place, &cause.message());
+                    }
+                    let nearest = nearest(key, &known);
+                    let cause = format!("{}; nearest known key: {nearest}", cause.message());
+                    fail(&place, &cause)
+                })?;
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The file that says the same.
+    pub fn to_toml(&self) -> String {
+        toml::to_string_pretty(self).unwrap_or_default()
+    }
+
+    fn to_table(&self) -> Table {
+        Table::try_from(self).unwrap_or_default()
+    }
+
+    /// Keys in which two experiments differ, with both values.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let (ours, theirs) = (self.to_table(), other.to_table());
+        let mut keys = leaf_keys(&ours);
+        keys.extend(leaf_keys(&theirs));
+        keys.sort();
+        keys.dedup();
+        let show = |value: Option<&Value>| value.map_or("none".to_owned(), Value::to_string);
+        keys.iter()
+            .map(|key| (key, get(&ours, key), get(&theirs, key)))
+            .filter(|(_, ours, theirs)| ours != theirs)
+            .map(|(key, ours, theirs)| format!("{key} ({} -> {})", show(ours), show(theirs)))
+            .collect()
+    }
+
+    fn check(&self) -> Result<(), TrainError> {
+        let training = &self.training;
+        let evaluation = &self.evaluation;
+        for (key, value) in [
+            ("training.steps", training.steps),
+            ("training.meta_batch", training.meta_batch as u64),
+            ("training.micro_batch", training.micro_batch as u64),
+            ("training.log_every", training.log_every),
+            ("training.validate_every", training.validate_every),
+            ("training.checkpoint_every", training.checkpoint_every),
+            (
+                "evaluation.validation_episodes",
+                evaluation.validation_episodes,
+            ),
+            ("evaluation.test_episodes", evaluation.test_episodes),
+        ] {
+            if value == 0 {
+                return Err(TrainError::Config {
+                    place: key.to_owned(),
+                    cause: "is 0, expected at least 1".to_owned(),
+                });
+            }
+        }
+        let rate = self.schedule.learning_rate;
+        if !(rate > 0.0 && rate.is_finite()) {
+            return Err(TrainError::Config {
+                place: "schedule.learning_rate".to_owned(),
+                cause: format!("is {rate}, expected a positive number"),
+            });
+        }
+        if self.name.is_empty() || self.name.contains(['/', '\\']) || self.name.starts_with('.') {
+            return Err(TrainError::Config {
+                place: "name".to_owned(),
+                cause: format!("is {:?}, expected a plain folder name", self.name),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Dotted paths of all values that are no tables.
+fn leaf_keys(table: &Table) -> Vec<String> {
+    table
+        .iter()
+        .flat_map(|(key, value)| match value {
+            Value::Table(inner) => leaf_keys(inner)
+                .into_iter()
+                .map(|rest| format!("{key}.{rest}"))
+                .collect(),
+            _ => vec![key.clone()],
+        })
+        .collect()
+}
+
+fn get<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
+    match key.split_once('.') {
+        None => table.get(key),
+        Some((first, rest)) => get(table.get(first)?.as_table()?, rest),
+    }
+}
+
+fn set(table: &mut Table, key: &str, value: Value) -> Result<(), String> {
+    match key.split_once('.') {
+        None => {
+            table.insert(key.to_owned(), value);
+            Ok(())
+        }
+        Some((first, rest)) => {
+            let inner = table
+                .entry(first)
+                .or_insert_with(|| Value::Table(Table::new()))
+                .as_table_mut()
+                .ok_or_else(|| format!("{first} is a value, expected a section"))?;
+            set(inner, rest, value)
+        }
+    }
+}
+
+fn nearest<'a>(key: &str, known: &'a [String]) -> &'a str {
+    known
+        .iter()
+        .max_by(|a, b| strsim::jaro_winkler(key, a).total_cmp(&strsim::jaro_winkler(key, b)))
+        .map_or("", String::as_str)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! Configs: the files of the repository parse, wrong keys are named.
+
+use super::*;
+
+fn quickstart(overrides: &[&str]) -> Result<ExperimentConfig, String> {
+    let text = include_str!("../../../../configs/quickstart.toml");
+    let overrides: Vec<Override> = overrides
+        .iter()
+        .map(|text| text.parse().expect("has an equals sign"))
+        .collect();
+    ExperimentConfig::parse(text, "quickstart.toml", &overrides).map_err(|e| e.to_string())
+}
+
+#[test]
+fn every_config_of_the_repository_parses() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
+    let mut n_configs = 0;
+    for entry in fs::read_dir(folder).expect("configs/").flatten() {
+        if entry.path().extension().is_some_and(|end| end == "toml") {
+            let config =
+                ExperimentConfig::load(&entry.path(), &[]).unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(Some(config.name.as_ref()), entry.path().file_stem());
+            n_configs += 1;
+        }
+    }
+    assert!(n_configs >= 3, "{n_configs} configs");
+}
+
+#[test]
+fn a_config_survives_its_own_file() {
+    let config = quickstart(&[]).expect("valid");
+    let again = ExperimentConfig::parse(&config.to_toml(), "again", &[]).expect("valid");
+    assert_eq!(config, again);
+}
+
+#[test]
+fn overrides_of_every_type() {
+    let config = quickstart(&[
+        "training.steps=7",
+        "schedule.learning_rate=0.5",
+        "name=other",
+        "generator.learned_layers={ first = 2 }",
+        "episodes.rotation=as-classes",
+        "training.gradient_clip=3.0",
+    ])
+    .expect("valid");
+    assert_eq!(config.training.steps, 7);
+    assert_eq!(config.name, "other");
+    assert_eq!(config.episodes.rotation, ClassRotation::AsClasses);
+    assert_eq!(config.training.gradient_clip, Some(3.0));
+    let differences = quickstart(&[]).expect("valid").differences(&config);
+    assert!(
+        differences
+            .iter()
+            .any(|d| d.starts_with("training.steps (")),
+        "{differences:?}"
+    );
+}
+
+#[test]
+fn wrong_keys_and_values_are_named() {
+    let check = |overrides: &[&str], expected: &[&str]| {
+        let error = quickstart(overrides).expect_err("wrong");
+        for part in expected {
+            assert!(error.contains(part), "{error:?} lacks {part:?}");
+        }
+    };
+    check(
+        &["training.stepps=7"],
+        &["--set training.stepps", "nearest known key: training.steps"],
+    );
+    check(&["training.steps=many"], &["--set training.steps", "many"]);
+    check(&["data.image_sise=28"], &["image_sise", "data.image_size"]);
+    check(&["training.steps=0"], &["training.steps", "at least 1"]);
+    check(
+        &["schedule.learning_rate=-1.0"],
+        &["schedule.learning_rate"],
+    );
+    check(&["name=../x"], &["plain folder name"]);
+
+    let text = include_str!("../../../../configs/quickstart.toml");
+    let text = text.replace("meta_batch", "meta_bach");
+    let error = ExperimentConfig::parse(&text, "mine.toml", &[]).expect_err("wrong key");
+    let error = error.to_string();
+    assert!(
+        error.contains("mine.toml") && error.contains("meta_bach"),
+        "{error}"
+    );
+}

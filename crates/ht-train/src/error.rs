@@ -1,0 +1,110 @@
+//! What can go wrong between a config file and a finished run.
+
+use std::path::{Path, PathBuf};
+
+use ht_cnn::CnnError;
+use ht_episodes::EpisodeError;
+use ht_generator::GeneratorError;
+
+/// An error of training, evaluation or of their files.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// Data or episodes.
+    #[error(transparent)]
+    Episode(#[from] EpisodeError),
+    /// Geometry of the CNN.
+    #[error(transparent)]
+    Cnn(#[from] CnnError),
+    /// Sizes of the generator.
+    #[error(transparent)]
+    Generator(#[from] GeneratorError),
+    /// A config file, or an override of one of its keys.
+    #[error("{place}: {cause}")]
+    Config {
+        /// File or override.
+        place: String,
+        /// What is wrong, and what was expected.
+        cause: String,
+    },
+    /// A file that could not be read or written.
+    #[error("cannot {action} {path}: {cause}")]
+    File {
+        /// `read`, `write`, ..
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: String,
+    },
+    /// A checkpoint that is not what its manifest says.
+    #[error("damaged checkpoint {path}: {cause}")]
+    Checkpoint {
+        /// Its folder.
+        path: PathBuf,
+        /// What does not fit.
+        cause: String,
+    },
+    /// A run directory that already holds a run.
+    #[error(
+        "{path} already holds a run of {name}: continue it with --resume, or name another \
+         folder with --run"
+    )]
+    RunExists {
+        /// The run directory.
+        path: PathBuf,
+        /// The experiment in it.
+        name: String,
+    },
+    /// A folder that is not empty, but no run either.
+    #[error("{path} is not empty and holds no run: name another folder with --run")]
+    NotARun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A run directory without a run.
+    #[error("no run in {path}: expected config.toml and checkpoints")]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another process uses the run directory.
+    #[error("{path} is in use by another process")]
+    Locked {
+        /// The run directory.
+        path: PathBuf,
+    },
+    /// A resume under another configuration.
+    #[error("{path} was started with another configuration; these keys differ: {keys}")]
+    ConfigChanged {
+        /// The run directory.
+        path: PathBuf,
+        /// The keys with both values.
+        keys: String,
+    },
+    /// A loss that is no number any more.
+    #[error(
+        "the loss is not finite at step {step}: lower schedule.learning_rate or set \
+         training.gradient_clip; the last checkpoint is kept"
+    )]
+    Diverged {
+        /// The step.
+        step: u64,
+    },
+}
+
+impl TrainError {
+    pub(crate) fn file(action: &'static str, path: &Path, cause: impl std::fmt::Display) -> Self {
+        Self::File {
+            action,
+            path: path.to_owned(),
+            cause: cause.to_string(),
+        }
+    }
+
+    pub(crate) fn checkpoint(path: &Path, cause: impl std::fmt::Display) -> Self {
+        Self::Checkpoint {
+            path: path.to_owned(),
+            cause: cause.to_string(),
+        }
+    }
+}

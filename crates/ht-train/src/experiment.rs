@@ -1,0 +1,85 @@
+//! From a config to what runs: images, samplers and the CNN's geometry, all checked.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use burn::tensor::Device;
+use ht_cnn::{CnnSpec, Geometry};
+use ht_episodes::{ClassSplit, EpisodeSampler, ImageShape};
+use ht_generator::WeightGenerator;
+
+use crate::{ExperimentConfig, TrainError};
+
+/// An experiment that is known to be possible.
+#[derive(Clone, Debug)]
+pub struct Experiment {
+    /// As written.
+    pub config: ExperimentConfig,
+    /// Draws training episodes.
+    pub train_sampler: EpisodeSampler,
+    /// Draws validation and test episodes.
+    pub evaluation_sampler: EpisodeSampler,
+}
+
+impl Experiment {
+    /// Reads the data and checks that every episode and every layer is possible.
+    ///
+    /// # Errors
+    /// Whatever of it is not.
+    pub fn resolve(config: ExperimentConfig, data: Option<&Path>) -> Result<Self, TrainError> {
+        // What needs no data is checked first, so that a wrong number costs no waiting.
+        config.generator.check(config.cnn_spec()?.layers.len())?;
+        let images = Arc::new(config.data.load(data)?);
+        let split = ClassSplit::new(&config.split, &images)?;
+        let episodes = &config.episodes;
+        let sampler = |queries| {
+            EpisodeSampler::new(
+                Arc::clone(&images),
+                split.clone(),
+                episodes.spec(queries),
+                episodes.rotation,
+            )
+        };
+        let train_sampler = sampler(episodes.queries)?;
+        let evaluation_sampler = sampler(config.evaluation.queries)?;
+        Ok(Self {
+            config,
+            train_sampler,
+            evaluation_sampler,
+        })
+    }
+}
+
+impl ExperimentConfig {
+    /// The geometry of the generated CNN.
+    ///
+    /// # Errors
+    /// A layer that does not fit the images.
+    pub fn cnn_spec(&self) -> Result<CnnSpec, TrainError> {
+        let ImageShape {
+            channels,
+            height,
+            width,
+        } = self.data.shape();
+        let image = Geometry {
+            channels,
+            height,
+            width,
+        };
+        Ok(CnnSpec::new(&self.cnn, image, self.episodes.ways)?)
+    }
+
+    /// The generator with its initial parameters.
+    ///
+    /// # Errors
+    /// A size that is out of range.
+    pub fn new_generator(&self, device: &Device) -> Result<WeightGenerator, TrainError> {
+        let spec = self.cnn_spec()?;
+        Ok(WeightGenerator::new(
+            &self.generator,
+            &spec,
+            self.seed,
+            device,
+        )?)
+    }
+}

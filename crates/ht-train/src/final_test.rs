@@ -1,0 +1,81 @@
+//! The final test: the best checkpoint by validation, on test episodes that nothing else saw.
+
+use std::path::PathBuf;
+
+use ht_episodes::Split;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Accuracy, Compute, Experiment, Metric, MetricsLog, RunDir, TrainError, TrainEvent, checkpoint,
+    evaluate, pixel_nearest_neighbour,
+};
+
+/// The result of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainReport {
+    /// The run directory.
+    pub run: PathBuf,
+    /// Accuracy of the best checkpoint on the test episodes.
+    pub test: Accuracy,
+    /// Pixel nearest neighbour on the same episodes.
+    pub pixel_nn: Accuracy,
+    /// Updates of the tested checkpoint.
+    pub best_step: u64,
+    /// Episodes that were trained on.
+    pub train_episodes: u64,
+    /// Seconds of training, validations included, over all resumes.
+    pub train_seconds: f64,
+    /// SHA-256 over the tested parameters.
+    pub parameters_sha256: String,
+}
+
+/// Tests the best checkpoint, and pixel nearest neighbour on the same episodes.
+pub(crate) fn final_test(
+    experiment: &Experiment,
+    run: &RunDir,
+    step: u64,
+    train_seconds: f64,
+    compute: &Compute,
+    metrics: &mut MetricsLog,
+    observe: &mut dyn FnMut(TrainEvent),
+) -> Result<TrainReport, TrainError> {
+    let best = RunDir::best_checkpoint(run.path())?;
+    let (model, config, info) = checkpoint::load_generator(&best, &compute.device)?;
+    let episodes = config.evaluation.test_episodes;
+    observe(TrainEvent::Testing {
+        best_step: info.step,
+        episodes,
+    });
+    let sampler = &experiment.evaluation_sampler;
+    let seed = config.evaluation.seed;
+    let test = evaluate(&model, sampler, seed, Split::Test, episodes, compute);
+    let pixel_nn = Accuracy::of(
+        &(0..episodes)
+            .map(|index| {
+                let plan = sampler.plan(seed, Split::Test, index);
+                pixel_nearest_neighbour(sampler.images(), &plan)
+            })
+            .collect::<Vec<_>>(),
+    );
+    metrics.write(&Metric::Test {
+        step,
+        best_step: info.step,
+        accuracy: test.mean,
+        ci95: test.ci95,
+        episodes: test.episodes,
+        pixel_nn_accuracy: pixel_nn.mean,
+    })?;
+    let report = TrainReport {
+        run: run.path().to_owned(),
+        test,
+        pixel_nn,
+        best_step: info.step,
+        train_episodes: step * config.training.meta_batch as u64,
+        train_seconds,
+        parameters_sha256: checkpoint::parameters_digest(&model),
+    };
+    let text = serde_json::to_string_pretty(&report)
+        .map_err(|cause| TrainError::file("write", &run.result(), cause))?;
+    checkpoint::write_synced(&run.result(), text.as_bytes())?;
+    Ok(report)
+}

@@ -1,0 +1,38 @@
+//! The floor under every result: the label of the nearest support image, by pixels.
+
+use ht_episodes::{EpisodePlan, ImageSet, PlannedClass, quarter_turn};
+
+/// Accuracy of nearest neighbour by Euclidean distance between the pixels, in [0, 1].
+pub fn pixel_nearest_neighbour(images: &ImageSet, plan: &EpisodePlan) -> f64 {
+    let gather = |role: fn(&PlannedClass) -> &[usize]| -> Vec<(usize, Vec<u8>)> {
+        let labelled = plan.classes.iter().enumerate();
+        labelled
+            .flat_map(|(label, planned)| {
+                role(planned).iter().map(move |&image| {
+                    let bytes = images.image(planned.class, image);
+                    let turned = quarter_turn(bytes, images.shape(), planned.quarter_turns);
+                    (label, turned)
+                })
+            })
+            .collect()
+    };
+    let support = gather(|planned| &planned.support);
+    let query = gather(|planned| &planned.query);
+    let right = query
+        .iter()
+        .filter(|(label, image)| {
+            let nearest = support
+                .iter()
+                .min_by_key(|(_, other)| squared_distance(image, other));
+            nearest.is_some_and(|(nearest, _)| nearest == label)
+        })
+        .count();
+    right as f64 / query.len() as f64
+}
+
+fn squared_distance(a: &[u8], b: &[u8]) -> u64 {
+    a.iter()
+        .zip(b)
+        .map(|(&a, &b)| u64::from(a.abs_diff(b)).pow(2))
+        .sum()
+}

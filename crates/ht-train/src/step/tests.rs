@@ -1,0 +1,137 @@
+//! Laws of a training step: micro-batches only divide the work, the vector is the model, and
+//! a few episodes can be learned by heart.
+
+use burn::tensor::Tolerance;
+use ht_episodes::{Split, collate};
+
+use super::*;
+use crate::{
+    Experiment, ExperimentConfig, MetaOptimizer, OptimizerConfig, Override, slots, to_vector,
+};
+
+fn experiment(overrides: &[&str]) -> Experiment {
+    let text = include_str!("../../../../configs/smoke.toml");
+    let overrides: Vec<Override> = overrides
+        .iter()
+        .map(|o| o.parse().expect("key=value"))
+        .collect();
+    let config = ExperimentConfig::parse(text, "smoke.toml", &overrides).expect("valid");
+    Experiment::resolve(config, None).expect("possible")
+}
+
+fn batches(experiment: &Experiment, sizes: &[u64]) -> Vec<CollatedBatch> {
+    let sampler = &experiment.train_sampler;
+    let mut next = 0;
+    sizes
+        .iter()
+        .map(|&size| {
+            let plans: Vec<_> = (next..next + size)
+                .map(|index| sampler.plan(1, Split::Train, index))
+                .collect();
+            next += size;
+            collate(sampler.images(), &plans)
+        })
+        .collect()
+}
+
+#[test]
+fn micro_batches_only_divide_the_work() {
+    let experiment = experiment(&[]);
+    let device = Device::flex().autodiff();
+    let model = experiment.config.new_generator(&device).expect("valid");
+    let parameters = to_vector(&model);
+    let step = |sizes: &[u64], n_threads| {
+        let batches = batches(&experiment, sizes);
+        meta_gradient(&model, &parameters, batches, &device, n_threads)
+    };
+    let whole = step(&[6], 1);
+    let divided = step(&[3, 2, 1], 2);
+    assert!((whole.loss - divided.loss).abs() < 1e-5);
+    assert!((whole.accuracy - divided.accuracy).abs() < 1e-9);
+    divided
+        .gradient
+        .clone()
+        .into_data()
+        .assert_approx_eq::<f32>(&whole.gradient.into_data(), Tolerance::absolute(1e-4));
+    let again = step(&[3, 2, 1], 5);
+    let same_bits = again.gradient.into_data();
+    divided.gradient.into_data().assert_eq(&same_bits, true);
+}
+
+#[test]
+fn the_gradient_is_the_slope_of_the_loss() {
+    let smooth = "generator.transformer.activation=gelu";
+    let experiment = experiment(&[smooth, "cnn.pooling=none", "cnn.features=flatten"]);
+    let device = Device::flex().autodiff();
+    let model = experiment.config.new_generator(&device).expect("valid");
+    let parameters = to_vector(&model);
+    let at = |parameters: &Tensor<1>| {
+        meta_gradient(&model, parameters, batches(&experiment, &[4]), &device, 1)
+    };
+    let start = at(&parameters);
+    let slope: f64 = start.gradient.clone().square().sum().into_scalar();
+    let small = 1e-3 / slope.sqrt();
+    let direction = start.gradient * (small / slope.sqrt());
+    let ahead = at(&(parameters.clone() + direction.clone())).loss;
+    let behind = at(&(parameters - direction)).loss;
+    let measured = (ahead - behind) / (2.0 * small);
+    let expected = slope.sqrt();
+    assert!(
+        (measured - expected).abs() < 0.05 * expected,
+        "{measured} against {expected}"
+    );
+}
+
+#[test]
+fn the_vector_is_the_model() {
+    let experiment = experiment(&[]);
+    let device = Device::flex();
+    let model = experiment.config.new_generator(&device).expect("valid");
+    let vector = to_vector(&model);
+    let slots = slots(&model);
+    let n_values: usize = slots.iter().map(crate::ParameterSlot::len).sum();
+    assert_eq!(vector.dims(), [n_values]);
+    let n_slots = slots.len();
+    let mut names: Vec<_> = slots.into_iter().map(|slot| slot.name).collect();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), n_slots, "names are unique");
+    let doubled = from_vector(model, &(vector.clone() * 2.0));
+    to_vector(&doubled)
+        .into_data()
+        .assert_eq(&(vector * 2.0).into_data(), true);
+}
+
+#[test]
+fn sgd_by_hand_and_the_first_step_of_adam() {
+    let device = Device::flex();
+    let vector = |values: [f32; 2]| Tensor::<1>::from_data(values, &device);
+    let sgd: OptimizerConfig = toml::from_str("rule = 'sgd'").expect("valid");
+    let updated = MetaOptimizer::new(&sgd).step(0.5, vector([1.0, 2.0]), vector([0.2, -4.0]));
+    updated
+        .into_data()
+        .assert_approx_eq::<f32>(&vector([0.9, 4.0]).into_data(), Tolerance::absolute(1e-6));
+    let adam = experiment(&[]).config.optimizer;
+    let updated = MetaOptimizer::new(&adam).step(0.5, vector([1.0, 2.0]), vector([0.2, -4.0]));
+    updated
+        .into_data()
+        .assert_approx_eq::<f32>(&vector([0.5, 2.5]).into_data(), Tolerance::absolute(1e-4));
+}
+
+#[test]
+fn a_few_episodes_can_be_learned_by_heart() {
+    let pre = "generator.transformer.norm=pre";
+    let experiment = experiment(&[pre, "cnn.channels=6", "cnn.features=flatten"]);
+    let device = Device::flex().autodiff();
+    let model = experiment.config.new_generator(&device).expect("valid");
+    let mut parameters = to_vector(&model);
+    let mut optimizer = MetaOptimizer::new(&experiment.config.optimizer);
+    let mut losses = Vec::new();
+    for _ in 0..150 {
+        let result = meta_gradient(&model, &parameters, batches(&experiment, &[3]), &device, 1);
+        parameters = optimizer.step(1e-2, parameters, result.gradient);
+        losses.push(result.loss);
+    }
+    let (first, last) = (losses[0], losses[losses.len() - 1]);
+    assert!(first > 0.8 && last < 0.05, "{first} to {last}");
+}
