@@ -1,2 +1,38 @@
-//! x
-fn main() {}
+//! The command line: parse, dispatch, report.
+//!
+//! This crate is the edge. It names the backends (`device.rs`), draws progress, and turns
+//! errors into one line on stderr and an exit code; all that computes lies below it.
+
+mod args;
+mod commands;
+mod device;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+
+/// Many small tensors come and go in a step; this allocator keeps them from the system.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Exit code after Ctrl-C, when everything is saved.
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    let outcome = match Args::parse().command {
+        Command::Train(args) => commands::train::run(&args),
+        Command::Evaluate(args) => commands::evaluate::run(&args),
+        Command::Inspect(args) => commands::inspect::run(&args),
+    };
+    match outcome {
+        Ok(commands::Outcome::Done) => ExitCode::SUCCESS,
+        Ok(commands::Outcome::Interrupted) => ExitCode::from(INTERRUPTED),
+        Err(error) => {
+            progress::say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

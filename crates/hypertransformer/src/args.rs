@@ -1,0 +1,110 @@
+//! What can be typed: commands, options and their help.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use ht_episodes::Split;
+use ht_train::Override;
+
+use crate::device::DeviceName;
+
+/// A transformer that looks at a few labelled images and writes the weights of a small CNN.
+#[derive(Debug, Parser)]
+#[command(name = "hypertransformer", version)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train a generator and test it.
+    Train(TrainArgs),
+    /// Measure a trained generator on fixed episodes.
+    Evaluate(EvaluateArgs),
+    /// Show the layers, tokens and sizes of an experiment or a run.
+    Inspect(InspectArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TrainArgs {
+    /// The experiment [default: the built-in configs/quickstart.toml, or the run's own with --resume].
+    pub(crate) config: Option<PathBuf>,
+    /// Run directory [default: the next free runs/NAME].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) run: Option<PathBuf>,
+    /// Go on with the run in --run.
+    #[arg(long, requires = "run")]
+    pub(crate) resume: bool,
+    /// Folder of the data set, where the experiment reads one.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Change a key of the experiment, for example --set training.steps=100.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<Override>,
+    #[command(flatten)]
+    pub(crate) compute: ComputeArgs,
+    /// Print one JSON object on the last line of stdout; progress goes to stderr.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct EvaluateArgs {
+    /// Run directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) run: PathBuf,
+    /// Classes to draw episodes from.
+    #[arg(long, value_enum, default_value_t = SplitName::Test)]
+    pub(crate) split: SplitName,
+    /// Episodes [default: as many as the run's own test].
+    #[arg(long)]
+    pub(crate) episodes: Option<u64>,
+    /// Folder of the data set [default: the run's].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) compute: ComputeArgs,
+    /// Print one JSON object on the last line of stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct InspectArgs {
+    /// A config file or a run directory [default: the built-in configs/quickstart.toml].
+    pub(crate) target: Option<PathBuf>,
+    /// Change a key of the experiment.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<Override>,
+    /// Print one JSON object on the last line of stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ComputeArgs {
+    /// What to compute on.
+    #[arg(long, value_enum, default_value_t = DeviceName::default())]
+    pub(crate) device: DeviceName,
+    /// CPU threads for independent micro-batches [default: all cores].
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum SplitName {
+    Train,
+    Validation,
+    Test,
+}
+
+impl From<SplitName> for Split {
+    fn from(name: SplitName) -> Self {
+        match name {
+            SplitName::Train => Self::Train,
+            SplitName::Validation => Self::Validation,
+            SplitName::Test => Self::Test,
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The commands, one file each, and what they share.
+
+pub(crate) mod evaluate;
+pub(crate) mod inspect;
+pub(crate) mod train;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use ht_train::{ExperimentConfig, Override};
+
+/// How a command ended without an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// As asked.
+    Done,
+    /// By Ctrl-C, with everything saved.
+    Interrupted,
+}
+
+/// The experiment of the first command in the README, built in so that it runs anywhere.
+const QUICKSTART: &str = include_str!("../../../configs/quickstart.toml");
+
+/// The experiment of a config file, or the built-in one.
+fn experiment_config(path: Option<&Path>, overrides: &[Override]) -> Result<ExperimentConfig> {
+    Ok(match path {
+        Some(path) => ExperimentConfig::load(path, overrides)?,
+        None => ExperimentConfig::parse(QUICKSTART, "quickstart.toml", overrides)?,
+    })
+}
+
+/// A path that still means the same from another working directory.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("no such path: {}", path.display()))
+}

@@ -1,0 +1,63 @@
+//! `hypertransformer evaluate`: a trained generator on fixed episodes.
+
+use anyhow::Result;
+use ht_episodes::Split;
+use ht_train::{
+    Accuracy, Experiment, RunDir, episode_accuracies, load_generator, pixel_nearest_neighbour,
+};
+use serde_json::json;
+
+use super::Outcome;
+use crate::args::EvaluateArgs;
+use crate::progress::{print, say};
+
+/// Evaluates the best checkpoint of a run.
+pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
+    let compute = args.compute.device.compute(args.compute.threads)?;
+    let checkpoint = RunDir::best_checkpoint(&args.run)?;
+    let (model, config, info) = load_generator(&checkpoint, &compute.device)?;
+    let data = match &args.data {
+        Some(data) => Some(data.clone()),
+        None => RunDir::info(&args.run)?.data,
+    };
+    let experiment = Experiment::resolve(config, data.as_deref())?;
+    let config = &experiment.config;
+    let split = Split::from(args.split);
+    let episodes = args
+        .episodes
+        .unwrap_or(config.evaluation.test_episodes)
+        .max(1);
+    say(&format!(
+        "evaluating step {} of {} on {episodes} {} episodes",
+        info.step,
+        args.run.display(),
+        split.name(),
+    ));
+    let sampler = &experiment.evaluation_sampler;
+    let seed = config.evaluation.seed;
+    let accuracy = Accuracy::of(&episode_accuracies(
+        &model, sampler, seed, split, episodes, &compute,
+    ));
+    let pixel_nn: Vec<f64> = (0..episodes)
+        .map(|index| pixel_nearest_neighbour(sampler.images(), &sampler.plan(seed, split, index)))
+        .collect();
+    let pixel_nn = Accuracy::of(&pixel_nn);
+    if args.json {
+        let object = json!({
+            "run": args.run,
+            "split": split.name(),
+            "accuracy": accuracy.mean,
+            "ci95": accuracy.ci95,
+            "episodes": accuracy.episodes,
+            "pixel_nn_accuracy": pixel_nn.mean,
+            "norm_statistics": config.cnn.norm_statistics,
+            "step": info.step,
+            "device": args.compute.device.to_string(),
+        });
+        print(&object.to_string());
+    } else {
+        print(&format!("{} accuracy   {accuracy}", split.name()));
+        print(&format!("pixel nearest   {pixel_nn}"));
+    }
+    Ok(Outcome::Done)
+}

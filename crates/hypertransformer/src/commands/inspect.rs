@@ -1,0 +1,122 @@
+//! `hypertransformer inspect`: what an experiment or a run consists of, in numbers.
+
+use anyhow::Result;
+use burn::module::Module;
+use ht_generator::{LayerGenerator, TokenGrid};
+use ht_train::{ExperimentConfig, RunDir};
+use serde_json::{Value, json};
+
+use super::{Outcome, experiment_config};
+use crate::args::InspectArgs;
+use crate::device::DeviceName;
+use crate::progress::print;
+
+/// Shows an experiment without training it.
+pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
+    let config = match &args.target {
+        Some(run) if run.is_dir() => {
+            let stored = RunDir::config(run)?;
+            ExperimentConfig::parse(&stored.to_toml(), "config.toml", &args.overrides)?
+        }
+        config => experiment_config(config.as_deref(), &args.overrides)?,
+    };
+    let device = DeviceName::default().compute(Some(1))?.device;
+    let generator = config.new_generator(&device)?;
+    let spec = generator.spec();
+
+    let n_support = config.episodes.ways * config.episodes.shots;
+    let mut rows = Vec::new();
+    for (l, (layer, source)) in spec.layers.iter().zip(generator.layers()).enumerate() {
+        let shape = |g: ht_cnn::Geometry| format!("{}x{}x{}", g.channels, g.height, g.width);
+        rows.push(Row {
+            name: format!("layer {}", l + 1),
+            input: shape(layer.input),
+            output: shape(layer.output),
+            weights: layer.kernel_len(),
+            grid: source.generator().map(LayerGenerator::grid),
+        });
+    }
+    rows.push(Row {
+        name: "logits".to_owned(),
+        input: format!("{} features", spec.n_features()),
+        output: format!("{} logits", spec.ways),
+        weights: spec.ways * (spec.n_features() + 1),
+        grid: Some(generator.logits().grid()),
+    });
+
+    if args.json {
+        let object = json!({
+            "name": config.name,
+            "generator_parameters": generator.num_params(),
+            "cnn_weights": spec.n_weights(),
+            "cnn_multiply_adds": spec.n_multiply_adds(),
+            "layers": rows.iter().map(|row| row.to_json(n_support)).collect::<Vec<_>>(),
+        });
+        print(&object.to_string());
+        return Ok(Outcome::Done);
+    }
+    print(&format!(
+        "{}: {}-way {}-shot",
+        config.name, config.episodes.ways, config.episodes.shots
+    ));
+    print(&format!(
+        "generator   {} parameters",
+        generator.num_params()
+    ));
+    print(&format!(
+        "CNN         {} weights, {} multiply-adds per image",
+        spec.n_weights(),
+        spec.n_multiply_adds()
+    ));
+    print("");
+    print("layer      input        output       weights  source      slices   tokens  width");
+    for row in &rows {
+        print(&row.to_line(n_support));
+    }
+    Ok(Outcome::Done)
+}
+
+/// One layer of the CNN and the tokens that write it.
+struct Row {
+    name: String,
+    input: String,
+    output: String,
+    weights: usize,
+    grid: Option<TokenGrid>,
+}
+
+impl Row {
+    fn to_line(&self, n_support: usize) -> String {
+        let Self {
+            name,
+            input,
+            output,
+            weights,
+            grid,
+        } = self;
+        let source = match grid {
+            Some(TokenGrid { slices, width, .. }) => format!(
+                "generated  {:>3} x {:<4} {:>5}  {width:>5}",
+                slices.count,
+                slices.len,
+                slices.count + n_support
+            ),
+            None => "learned".to_owned(),
+        };
+        format!("{name:10} {input:12} {output:12} {weights:>7}  {source}")
+    }
+
+    fn to_json(&self, n_support: usize) -> Value {
+        json!({
+            "name": self.name,
+            "input": self.input,
+            "output": self.output,
+            "weights": self.weights,
+            "generated": self.grid.is_some(),
+            "slices": self.grid.map(|grid| grid.slices.count),
+            "slice_len": self.grid.map(|grid| grid.slices.len),
+            "tokens": self.grid.map(|grid| grid.slices.count + n_support),
+            "token_width": self.grid.map(|grid| grid.width),
+        })
+    }
+}

@@ -1,0 +1,161 @@
+//! `hypertransformer train`: from a config to a tested generator.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result, bail};
+use ht_train::{
+    Experiment, ExperimentConfig, RunDir, RunInfo, TrainError, TrainOutcome, TrainReport, train,
+};
+use serde_json::json;
+
+use super::{Outcome, absolute, experiment_config};
+use crate::args::TrainArgs;
+use crate::progress::{TrainProgress, print, say};
+
+/// Trains, or goes on with a run.
+pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
+    let compute = args.compute.device.compute(args.compute.threads)?;
+    let (config, data) = if args.resume {
+        resumed(args)?
+    } else {
+        let config = experiment_config(args.config.as_deref(), &args.overrides)?;
+        (config, args.data.clone())
+    };
+    let path = match &args.run {
+        Some(path) => path.clone(),
+        None => next_free(Path::new("runs"), &config.name)?,
+    };
+    let data = data.as_deref().map(absolute).transpose()?;
+    // A run directory is made only for an experiment that is possible; but one that is
+    // taken is said at once, before the data are read.
+    if !args.resume && path.join("config.toml").exists() {
+        let name = RunDir::config(&path).map_or("unknown".to_owned(), |config| config.name);
+        return Err(TrainError::RunExists { path, name }.into());
+    }
+    let experiment = Experiment::resolve(config, data.as_deref())?;
+    let run = if args.resume {
+        RunDir::open(&path)?
+    } else {
+        let info = RunInfo {
+            data,
+            device: args.compute.device.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        RunDir::create(&path, &experiment.config, &info)?
+    };
+    let stop = stop_on_ctrl_c()?;
+
+    let config = &experiment.config;
+    say(&format!(
+        "{}: {}-way {}-shot, {} steps of {} episodes on {} ({} threads), run {}",
+        config.name,
+        config.episodes.ways,
+        config.episodes.shots,
+        config.training.steps,
+        config.training.meta_batch,
+        args.compute.device,
+        compute.n_threads,
+        path.display(),
+    ));
+    let mut progress = TrainProgress::new(config.training.meta_batch as u64);
+    let outcome = train(&experiment, &run, &compute, &stop, &mut |event| {
+        progress.observe(event);
+    });
+    progress.finish();
+    match outcome? {
+        TrainOutcome::Finished(report) => {
+            report_result(&report, args);
+            Ok(Outcome::Done)
+        }
+        TrainOutcome::Interrupted { step } => {
+            say(&format!(
+                "stopped after step {step}; everything is saved. Go on with:\n  \
+                 cargo xtask train --run {} --resume",
+                path.display()
+            ));
+            Ok(Outcome::Interrupted)
+        }
+    }
+}
+
+/// Config and data folder of the run to go on with; they must not have changed.
+fn resumed(args: &TrainArgs) -> Result<(ExperimentConfig, Option<PathBuf>)> {
+    let Some(path) = &args.run else {
+        bail!("--resume needs --run DIR");
+    };
+    let stored = RunDir::config(path)?;
+    let asked = match &args.config {
+        Some(config) => ExperimentConfig::load(config, &args.overrides)?,
+        None => ExperimentConfig::parse(&stored.to_toml(), "config.toml", &args.overrides)?,
+    };
+    let differences = stored.differences(&asked);
+    if !differences.is_empty() {
+        return Err(TrainError::ConfigChanged {
+            path: path.clone(),
+            keys: differences.join(", "),
+        }
+        .into());
+    }
+    let data = match &args.data {
+        Some(data) => Some(data.clone()),
+        None => RunDir::info(path)?.data,
+    };
+    Ok((stored, data))
+}
+
+/// `runs/NAME`, or `runs/NAME-2`, `runs/NAME-3`, ..: a new run never touches an old one.
+fn next_free(root: &Path, name: &str) -> Result<PathBuf> {
+    (1..10_000)
+        .map(|n| match n {
+            1 => root.join(name),
+            n => root.join(format!("{name}-{n}")),
+        })
+        .find(|path| !path.exists())
+        .context("no free run directory: clean up runs/ or name one with --run")
+}
+
+/// The first Ctrl-C asks the loop to stop; a second one ends the process at once.
+fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(crate::INTERRUPTED));
+        }
+        say("stopping after this step (again to stop at once) ..");
+    })
+    .context("cannot listen for Ctrl-C")?;
+    Ok(stop)
+}
+
+fn report_result(report: &TrainReport, args: &TrainArgs) {
+    let lines = [
+        format!("test accuracy   {}", report.test),
+        format!("pixel nearest   {}", report.pixel_nn),
+        format!(
+            "trained on {} episodes in {:.0} s; the checkpoint of step {} was the best on validation",
+            report.train_episodes, report.train_seconds, report.best_step
+        ),
+        format!("the run lies in {}", report.run.display()),
+    ];
+    for line in lines {
+        if args.json { say(&line) } else { print(&line) }
+    }
+    if args.json {
+        let object = json!({
+            "run": report.run,
+            "test_accuracy": report.test.mean,
+            "test_ci95": report.test.ci95,
+            "test_episodes": report.test.episodes,
+            "train_episodes": report.train_episodes,
+            "train_seconds": report.train_seconds,
+            "pixel_nn_accuracy": report.pixel_nn.mean,
+            "device": args.compute.device.to_string(),
+            "best_step": report.best_step,
+            "parameters_sha256": report.parameters_sha256,
+        });
+        print(&object.to_string());
+    }
+}

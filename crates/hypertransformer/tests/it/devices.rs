@@ -1,0 +1,99 @@
+//! One model on all devices: three training steps give the same losses everywhere.
+
+use crate::support::{command, read, say, scratch, stderr};
+
+/// Training losses of three steps, or none if the device has no driver here.
+fn losses(device: &str) -> Option<Vec<f64>> {
+    let (_folder, run) = scratch();
+    let args = [
+        "train",
+        "configs/smoke.toml",
+        "--run",
+        &run,
+        "--device",
+        device,
+        "--set",
+        "training.steps=3",
+        "--set",
+        "training.log_every=1",
+        "--set",
+        "schedule.warmup_steps=0",
+        "--set",
+        "schedule.learning_rate=0.01",
+        "--set",
+        "generator.transformer.activation=relu",
+        "--set",
+        "evaluation.test_episodes=2",
+        "--set",
+        "evaluation.validation_episodes=2",
+    ];
+    let output = command(&args).output().expect("started");
+    let text = stderr(&output);
+    if device == "wgpu" && text.contains("adapter found") {
+        assert!(
+            std::env::var_os("HT_REQUIRE_WGPU").is_none(),
+            "HT_REQUIRE_WGPU is set, but there is no Vulkan driver: {text}"
+        );
+        say("skipped: no Vulkan driver for the wgpu device (install mesa-vulkan-drivers)");
+        return None;
+    }
+    assert!(output.status.success(), "{device}: {text}");
+    let metrics = String::from_utf8(read(&run, "metrics.jsonl")).expect("text");
+    let losses = metrics
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"))
+        .filter(|line| line["kind"] == "train")
+        .map(|line| line["loss"].as_f64().expect("a loss"))
+        .collect();
+    Some(losses)
+}
+
+fn compiled() -> Vec<&'static str> {
+    let devices = [
+        ("flex", cfg!(feature = "flex")),
+        ("ndarray", cfg!(feature = "ndarray")),
+        ("wgpu", cfg!(feature = "wgpu")),
+    ];
+    devices
+        .into_iter()
+        .filter_map(|(name, is_compiled)| is_compiled.then_some(name))
+        .collect()
+}
+
+#[test]
+fn three_steps_are_the_same_on_every_compiled_device() {
+    let results: Vec<_> = compiled()
+        .into_iter()
+        .filter_map(|device| Some((device, losses(device)?)))
+        .collect();
+    let Some((first, expected)) = results.first() else {
+        panic!("no device is compiled in");
+    };
+    assert_eq!(expected.len(), 3);
+    assert!(
+        (expected[2] - expected[0]).abs() > 1e-6,
+        "the parameters did not move: {expected:?}"
+    );
+    for (device, losses) in &results[1..] {
+        for (ours, theirs) in losses.iter().zip(expected) {
+            assert!(
+                (ours - theirs).abs() <= 2e-3 * theirs.abs(),
+                "{device} {losses:?} against {first} {expected:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn help_lists_the_compiled_devices_only() {
+    let output = command(&["train", "--help"]).output().expect("started");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for (name, is_compiled) in [
+        ("- flex:", cfg!(feature = "flex")),
+        ("- ndarray:", cfg!(feature = "ndarray")),
+        ("- wgpu:", cfg!(feature = "wgpu")),
+        ("- cuda:", cfg!(feature = "cuda")),
+    ] {
+        assert_eq!(text.contains(name), is_compiled, "{name} in {text}");
+    }
+}

@@ -1,0 +1,7 @@
+//! The commands as a person types them, from files to exit codes.
+
+mod devices;
+mod errors;
+mod resume;
+mod smoke;
+mod support;

@@ -1,0 +1,152 @@
+//! Stopping and going on: the result is the one of a run that was never stopped.
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::support::{command, error, json, names, read, scratch, stderr};
+
+const SMOKE: &str = "configs/smoke.toml";
+const FILES: [&str; 3] = [
+    "checkpoints/step-00000006/parameters.safetensors",
+    "checkpoints/step-00000006/optimizer.safetensors",
+    "best/BEST/parameters.safetensors",
+];
+
+/// The bytes that two equal runs share.
+fn fingerprint(run: &str) -> Vec<Vec<u8>> {
+    let best = names(Path::new(run).join("best")).remove(0);
+    FILES
+        .iter()
+        .map(|file| read(run, &file.replace("BEST", &best)))
+        .collect()
+}
+
+/// Metrics without the clock's.
+fn metrics(run: &str) -> Vec<serde_json::Value> {
+    let text = String::from_utf8(read(run, "metrics.jsonl")).expect("text");
+    text.lines()
+        .map(|line| {
+            let mut line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            let object = line.as_object_mut().expect("an object");
+            object.remove("episodes_per_second");
+            object.remove("train_seconds");
+            line
+        })
+        .collect()
+}
+
+#[test]
+fn a_resumed_run_ends_with_the_same_bytes() {
+    let (_first, whole) = scratch();
+    json(&["train", SMOKE, "--run", &whole]);
+
+    // A run that lost everything after step 4, with half-written leftovers.
+    let (_second, cut) = scratch();
+    json(&["train", SMOKE, "--run", &cut]);
+    fs::remove_dir_all(Path::new(&cut).join("checkpoints/step-00000006")).expect("removed");
+    fs::create_dir(Path::new(&cut).join("checkpoints/.step-00000006.partial")).expect("made");
+    json(&["train", "--run", &cut, "--resume"]);
+
+    assert_eq!(fingerprint(&whole), fingerprint(&cut));
+    assert_eq!(metrics(&whole), metrics(&cut));
+}
+
+#[test]
+fn a_damaged_checkpoint_is_noticed_and_the_older_one_used() {
+    let (_first, whole) = scratch();
+    json(&["train", SMOKE, "--run", &whole]);
+    let (_second, damaged) = scratch();
+    json(&["train", SMOKE, "--run", &damaged]);
+    let file = Path::new(&damaged).join(FILES[0]);
+    let mut bytes = fs::read(&file).expect("read");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&file, bytes).expect("written");
+    let output = command(&["train", "--run", &damaged, "--resume"])
+        .output()
+        .expect("started");
+    assert!(output.status.success());
+    let text = stderr(&output);
+    assert!(
+        text.contains("skipped: damaged checkpoint") && text.contains("SHA-256"),
+        "{text}"
+    );
+    assert_eq!(fingerprint(&whole), fingerprint(&damaged));
+
+    for folder in names(Path::new(&damaged).join("checkpoints")) {
+        let manifest = Path::new(&damaged).join("checkpoints").join(folder);
+        fs::write(manifest.join("manifest.json"), "{ \"format\": 1,").expect("written");
+    }
+    error(
+        &["train", "--run", &damaged, "--resume"],
+        &["damaged checkpoint"],
+    );
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupt_saves_and_says_how_to_go_on() {
+    let (_first, whole) = scratch();
+    let longer = [
+        "--set",
+        "training.steps=400",
+        "--set",
+        "training.checkpoint_every=1000",
+    ];
+    let fewer = [
+        "--set",
+        "training.validate_every=1000",
+        "--set",
+        "training.log_every=50",
+    ];
+    let args = |run| [&["train", SMOKE, "--run", run], &longer[..], &fewer[..]].concat();
+    json(&args(whole.as_str()));
+
+    let (_second, run) = scratch();
+    let child = command(&args(run.as_str()))
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("started");
+    let metrics_file = Path::new(&run).join("metrics.jsonl");
+    let started = Instant::now();
+    while !fs::read_to_string(&metrics_file).is_ok_and(|text| text.contains("\"step\":50")) {
+        assert!(
+            started.elapsed() < Duration::from_mins(2),
+            "no step was made"
+        );
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let kill = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .expect("kill");
+    assert!(kill.success());
+    let output = child.wait_with_output().expect("ended");
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    let text = stderr(&output);
+    assert!(
+        text.contains(&format!("cargo xtask train --run {run} --resume")),
+        "{text}"
+    );
+
+    json(&["train", "--run", &run, "--resume"]);
+    for file in ["parameters", "optimizer"] {
+        let last = format!("checkpoints/step-00000400/{file}.safetensors");
+        assert_eq!(read(&whole, &last), read(&run, &last));
+    }
+}
+
+#[test]
+fn a_run_in_use_is_left_alone() {
+    let (_folder, run) = scratch();
+    json(&["train", SMOKE, "--run", &run]);
+    let lock = fs::File::create(Path::new(&run).join("lock")).expect("opened");
+    lock.lock().expect("locked");
+    error(
+        &["train", "--run", &run, "--resume"],
+        &["in use by another process", &run],
+    );
+}
