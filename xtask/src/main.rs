@@ -1,2 +1,45 @@
-//! x
-fn main() {}
+//! `cargo xtask`: the one door to the workspace, for people and for CI alike.
+//!
+//! It has no Burn in it and so builds in seconds. `train`, `evaluate` and `inspect` turn
+//! `--device` into the cargo feature of the binary and pass everything else on; `test` is
+//! all that CI runs.
+
+mod commands;
+mod tidy;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask COMMAND
+
+  train [CONFIG] [OPTIONS]    train a generator and test it (train --help lists the options)
+  evaluate --run DIR          measure a trained generator on fixed episodes
+  inspect [CONFIG|DIR]        layers, tokens and sizes of an experiment or a run
+  test [--device NAME]..      format, clippy, docs, tidy, tests; on flex, ndarray and wgpu
+                              unless devices are named
+  tidy                        the rules of the house, in seconds
+  bench [FILTER]              criterion benches
+
+--device flex|ndarray|wgpu|vulkan|cuda chooses the backend that is compiled in.
+";
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let command = args.next().unwrap_or_default();
+    let rest: Vec<String> = args.collect();
+    let outcome = match command.as_str() {
+        "train" | "evaluate" | "inspect" => commands::run_binary(&command, &rest),
+        "test" => commands::test(&rest),
+        "tidy" => commands::tidy(),
+        "bench" => commands::bench(&rest),
+        "" | "help" | "--help" | "-h" => {
+            commands::print(USAGE);
+            Ok(ExitCode::SUCCESS)
+        }
+        unknown => Err(anyhow::anyhow!("no command {unknown:?}\n\n{USAGE}")),
+    };
+    outcome.unwrap_or_else(|error| {
+        commands::say(&format!("error: {error:#}"));
+        ExitCode::FAILURE
+    })
+}
