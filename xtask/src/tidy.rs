@@ -311,6 +311,7 @@ fn config_options(text: &str) -> Vec<String> {
             index += 1;
         }
         let is_enum = lines.get(index).is_some_and(|line| line.contains("enum "));
+        index += 1;
         while index < lines.len() && !lines[index].starts_with('}') {
             if is_strict {
                 options.extend(option_of(lines[index], is_enum));

@@ -27,6 +27,20 @@ pub enum Padding {
     Valid,
 }
 
+impl Padding {
+    /// Zeros before and after a side that a kernel runs along.
+    pub fn zeros(self, side: usize, kernel: usize, stride: usize) -> (usize, usize) {
+        match self {
+            Self::Valid => (0, 0),
+            Self::Same => {
+                let kept = side.div_ceil(stride);
+                let total = ((kept - 1) * stride + kernel).saturating_sub(side);
+                (total / 2, total - total / 2)
+            }
+        }
+    }
+}
+
 /// What follows the activation of a convolution layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -245,8 +259,14 @@ fn conv_spec(config: &CnnConfig, input: Geometry, layer: usize) -> Result<ConvSp
     if padding == Padding::Valid && input.height.min(input.width) < kernel {
         return Err(too_small("kernel", kernel, input.height, input.width));
     }
-    let (rows, top_bottom) = convolve_side(input.height, kernel, stride, padding);
-    let (columns, left_right) = convolve_side(input.width, kernel, stride, padding);
+    let zeros = [input.height, input.width].map(|side| padding.zeros(side, kernel, stride));
+    let convolve = |side: usize, (before, after): (usize, usize)| {
+        (before + side + after - kernel) / stride + 1
+    };
+    let (rows, columns) = (
+        convolve(input.height, zeros[0]),
+        convolve(input.width, zeros[1]),
+    );
     let convolved = Geometry {
         channels,
         height: rows,
@@ -269,27 +289,10 @@ fn conv_spec(config: &CnnConfig, input: Geometry, layer: usize) -> Result<ConvSp
         output,
         kernel,
         stride,
-        padding: [top_bottom, left_right],
+        padding: zeros,
         pooling,
         activation,
     })
-}
-
-/// Length of a side after the convolution, and the zeros before and after it.
-fn convolve_side(
-    side: usize,
-    kernel: usize,
-    stride: usize,
-    padding: Padding,
-) -> (usize, (usize, usize)) {
-    match padding {
-        Padding::Valid => ((side - kernel) / stride + 1, (0, 0)),
-        Padding::Same => {
-            let convolved = side.div_ceil(stride);
-            let total = ((convolved - 1) * stride + kernel).saturating_sub(side);
-            (convolved, (total / 2, total - total / 2))
-        }
-    }
 }
 
 #[cfg(test)]
@@ -356,8 +359,9 @@ mod tests {
 
     #[test]
     fn odd_padding_goes_to_the_end() {
-        assert_eq!(convolve_side(28, 3, 2, Padding::Same), (14, (0, 1)));
-        assert_eq!(convolve_side(28, 3, 1, Padding::Same), (28, (1, 1)));
-        assert_eq!(convolve_side(7, 3, 2, Padding::Same), (4, (1, 1)));
+        assert_eq!(Padding::Same.zeros(28, 3, 2), (0, 1));
+        assert_eq!(Padding::Same.zeros(28, 3, 1), (1, 1));
+        assert_eq!(Padding::Same.zeros(7, 3, 2), (1, 1));
+        assert_eq!(Padding::Same.zeros(6, 1, 3), (0, 0));
     }
 }

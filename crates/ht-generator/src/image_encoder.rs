@@ -85,10 +85,7 @@ impl ImageEncoder {
             let is_last = i + 1 == self.convolutions.len();
             let stride = if is_last { 1 } else { 2 };
             let [_, _, h, w] = x.dims();
-            let padding = match self.padding {
-                Padding::Same => [same_padding(h, stride), same_padding(w, stride)],
-                Padding::Valid => [(0, 0); 2],
-            };
+            let padding = [h, w].map(|side| self.padding.zeros(side, KERNEL, stride));
             x = relu(convolution.forward(x, stride, padding));
         }
         let features = pixel_mean(x);
@@ -96,11 +93,6 @@ impl ImageEncoder {
         assert_shape!(features, [e * s, a]);
         features.reshape([e, s, a])
     }
-}
-
-fn same_padding(side: usize, stride: usize) -> (usize, usize) {
-    let total = ((side.div_ceil(stride) - 1) * stride + KERNEL).saturating_sub(side);
-    (total / 2, total - total / 2)
 }
 
 /// `[B, C, H, W]` to `[B, C]`.

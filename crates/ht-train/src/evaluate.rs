@@ -1,39 +1,49 @@
-//! Accuracy on fixed episodes: the same ones for every model that is asked.
+//! Accuracy on fixed episodes: the same ones for every model and method that is asked.
 
-use ht_episodes::{EpisodeBatch, EpisodeSampler, Split, collate};
+use ht_episodes::{EpisodeBatch, EpisodePlan, EpisodeSampler, Split, collate};
 use ht_generator::WeightGenerator;
 
 use crate::parallel::map_in_order;
-use crate::{Accuracy, Compute, n_correct};
+use crate::{Compute, n_correct, pixel_nearest_neighbour};
 
 /// Episodes per forward pass; each episode's result is its own, whatever this number.
 const EPISODES_PER_PASS: u64 = 8;
 
-/// Mean accuracy with its interval on the first `n_episodes` episodes of a split.
-pub fn evaluate(
-    model: &WeightGenerator,
-    sampler: &EpisodeSampler,
-    seed: u64,
-    split: Split,
-    n_episodes: u64,
-    compute: &Compute,
-) -> Accuracy {
-    Accuracy::of(&episode_accuracies(
-        model, sampler, seed, split, n_episodes, compute,
-    ))
+/// The first episodes of a split under a seed.
+#[derive(Clone, Copy, Debug)]
+pub struct FixedEpisodes<'a> {
+    /// Draws them.
+    pub sampler: &'a EpisodeSampler,
+    /// Seed of the evaluation, apart from that of the training.
+    pub seed: u64,
+    /// Their classes.
+    pub split: Split,
+    /// Their number.
+    pub n_episodes: u64,
 }
 
-/// Accuracy of each of the first `n_episodes` episodes of a split, in [0, 1].
+impl FixedEpisodes<'_> {
+    fn plan(&self, index: u64) -> EpisodePlan {
+        self.sampler.plan(self.seed, self.split, index)
+    }
+
+    /// Accuracy of pixel nearest neighbour on each episode, in [0, 1].
+    pub fn pixel_nearest_neighbour(&self) -> Vec<f64> {
+        (0..self.n_episodes)
+            .map(|index| pixel_nearest_neighbour(self.sampler.images(), &self.plan(index)))
+            .collect()
+    }
+}
+
+/// Accuracy of a generator on each episode, in [0, 1].
 ///
-/// `model` must be on the plain device of `compute`, without autodiff.
-pub fn episode_accuracies(
+/// `model` must be on the device of `compute`, without autodiff.
+pub fn evaluate(
     model: &WeightGenerator,
-    sampler: &EpisodeSampler,
-    seed: u64,
-    split: Split,
-    n_episodes: u64,
+    episodes: &FixedEpisodes<'_>,
     compute: &Compute,
 ) -> Vec<f64> {
+    let n_episodes = episodes.n_episodes;
     let jobs = (0..n_episodes)
         .step_by(EPISODES_PER_PASS as usize)
         .map(|first| {
@@ -41,12 +51,10 @@ pub fn episode_accuracies(
             (model.clone(), first..last)
         })
         .collect();
-    let n_query = sampler.spec().n_query() as f64;
+    let n_query = episodes.sampler.spec().n_query() as f64;
     let passes = map_in_order(jobs, compute.n_threads, |(model, indices)| {
-        let plans: Vec<_> = indices
-            .map(|index| sampler.plan(seed, split, index))
-            .collect();
-        let batch = collate(sampler.images(), &plans).to_device(&compute.device);
+        let plans: Vec<_> = indices.map(|index| episodes.plan(index)).collect();
+        let batch = collate(episodes.sampler.images(), &plans).to_device(&compute.device);
         let EpisodeBatch { support, query } = batch;
         let logits = model.generate(&support).forward(query.images);
         n_correct(logits, query.labels)

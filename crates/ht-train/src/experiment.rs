@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use ht_cnn::{CnnSpec, Geometry};
-use ht_episodes::{ClassSplit, EpisodeSampler, ImageShape};
+use ht_episodes::{ClassSplit, EpisodeSampler, ImageShape, Split};
 use ht_generator::WeightGenerator;
 
-use crate::{ExperimentConfig, TrainError};
+use crate::{ExperimentConfig, FixedEpisodes, TrainError};
 
 /// An experiment that is known to be possible.
 #[derive(Clone, Debug)]
@@ -47,6 +47,18 @@ impl Experiment {
             train_sampler,
             evaluation_sampler,
         })
+    }
+}
+
+impl Experiment {
+    /// The first `n_episodes` evaluation episodes of a split.
+    pub fn fixed_episodes(&self, split: Split, n_episodes: u64) -> FixedEpisodes<'_> {
+        FixedEpisodes {
+            sampler: &self.evaluation_sampler,
+            seed: self.config.evaluation.seed,
+            split,
+            n_episodes,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Accuracy, Compute, Experiment, Metric, MetricsLog, RunDir, TrainError, TrainEvent, checkpoint,
-    evaluate, pixel_nearest_neighbour,
+    evaluate,
 };
 
 /// The result of a run.
@@ -41,22 +41,14 @@ pub(crate) fn final_test(
 ) -> Result<TrainReport, TrainError> {
     let best = RunDir::best_checkpoint(run.path())?;
     let (model, config, info) = checkpoint::load_generator(&best, &compute.device)?;
-    let episodes = config.evaluation.test_episodes;
+    let n_episodes = config.evaluation.test_episodes;
     observe(TrainEvent::Testing {
         best_step: info.step,
-        episodes,
+        episodes: n_episodes,
     });
-    let sampler = &experiment.evaluation_sampler;
-    let seed = config.evaluation.seed;
-    let test = evaluate(&model, sampler, seed, Split::Test, episodes, compute);
-    let pixel_nn = Accuracy::of(
-        &(0..episodes)
-            .map(|index| {
-                let plan = sampler.plan(seed, Split::Test, index);
-                pixel_nearest_neighbour(sampler.images(), &plan)
-            })
-            .collect::<Vec<_>>(),
-    );
+    let episodes = experiment.fixed_episodes(Split::Test, n_episodes);
+    let test = Accuracy::of(&evaluate(&model, &episodes, compute));
+    let pixel_nn = Accuracy::of(&episodes.pixel_nearest_neighbour());
     metrics.write(&Metric::Test {
         step,
         best_step: info.step,

@@ -41,7 +41,7 @@ pub use config::{
     DataConfig, EpisodesConfig, EvaluationConfig, ExperimentConfig, Override, TrainingConfig,
 };
 pub use error::TrainError;
-pub use evaluate::{episode_accuracies, evaluate};
+pub use evaluate::{FixedEpisodes, evaluate};
 pub use experiment::Experiment;
 pub use final_test::TrainReport;
 pub use loss::{n_correct, query_loss};

@@ -152,7 +152,9 @@ pub fn train(
         }
         if is_due(config.training.validate_every) {
             let model_now = from_vector(plain_model.clone(), &state.parameters);
-            let accuracy = validate(experiment, &model_now, compute);
+            let episodes =
+                experiment.fixed_episodes(Split::Validation, config.evaluation.validation_episodes);
+            let accuracy = Accuracy::of(&evaluate(&model_now, &episodes, compute));
             state.train_seconds = seconds_before + started.elapsed().as_secs_f64();
             metrics.write(&Metric::Validation {
                 step: state.step,
@@ -259,16 +261,4 @@ fn training_batches(experiment: &Experiment, first_step: u64) -> Prefetch<Vec<Co
 /// Scales a gradient down to the largest allowed norm, without a copy to the host.
 fn clip(gradient: Tensor<1>, norm: Tensor<1>, largest: f64) -> Tensor<1> {
     gradient * (norm + 1e-12).recip().mul_scalar(largest).clamp_max(1.0)
-}
-
-fn validate(experiment: &Experiment, model: &WeightGenerator, compute: &Compute) -> Accuracy {
-    let evaluation = &experiment.config.evaluation;
-    evaluate(
-        model,
-        &experiment.evaluation_sampler,
-        evaluation.seed,
-        Split::Validation,
-        evaluation.validation_episodes,
-        compute,
-    )
 }

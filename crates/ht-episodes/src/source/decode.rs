@@ -1,16 +1,24 @@
 //! From an encoded picture to bytes of the configured size, within limits.
 
-use std::io::{BufRead, Seek};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Seek};
+use std::path::Path;
 
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageReader, Limits};
 
 use super::Channels;
-use crate::ImageShape;
+use crate::{EpisodeError, ImageShape};
 
 /// The largest picture that is decoded: no camera's, but enough for any.
 const MAX_SIDE: u32 = 20_000;
 const MAX_BYTES: u64 = 1 << 30;
+
+/// Reads and decodes a PNG or JPEG file.
+pub(super) fn decode_file(path: &Path) -> Result<DynamicImage, EpisodeError> {
+    let file = File::open(path).map_err(|cause| EpisodeError::unreadable(path, cause))?;
+    decode(BufReader::new(file)).map_err(|cause| EpisodeError::unreadable(path, cause))
+}
 
 /// Decodes a PNG or JPEG picture.
 pub(super) fn decode(bytes: impl BufRead + Seek) -> Result<DynamicImage, String> {

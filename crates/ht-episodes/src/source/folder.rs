@@ -1,11 +1,10 @@
 //! Images that lie in class folders: each folder that holds pictures is a class.
 
 use std::fs;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use super::Channels;
-use super::decode::{decode, fit, fitted_shape};
+use super::decode::{decode_file, fit, fitted_shape};
 use crate::{EpisodeError, ImageClass, ImageSet};
 
 /// Folders inside folders that are searched for classes.
@@ -40,10 +39,7 @@ pub(super) fn load(
         .map(|(name, files)| {
             let mut pixels = Vec::new();
             for file in files {
-                let opened = fs::File::open(&file)
-                    .map_err(|cause| EpisodeError::unreadable(&file, cause))?;
-                let image = decode(BufReader::new(opened))
-                    .map_err(|cause| EpisodeError::unreadable(&file, cause))?;
+                let image = decode_file(&file)?;
                 pixels.extend(fit(&image, image_size, channels));
             }
             Ok(ImageClass { name, pixels })

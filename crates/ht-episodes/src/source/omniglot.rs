@@ -12,7 +12,7 @@ use image::{DynamicImage, GrayImage};
 use serde::Deserialize;
 use zip::ZipArchive;
 
-use super::decode::{decode, fit, fitted_shape};
+use super::decode::{decode, decode_file, fit, fitted_shape};
 use super::{Channels, folder, npy};
 use crate::{EpisodeError, ImageClass, ImageSet};
 
@@ -248,10 +248,7 @@ fn read_folders(place: &Path, image_size: usize) -> Result<Vec<ImageClass>, Epis
         for (name, files) in found.into_iter().filter(|(name, _)| name.contains('/')) {
             let mut pixels = Vec::new();
             for file in files {
-                let opened = fs::File::open(&file)
-                    .map_err(|cause| EpisodeError::unreadable(&file, cause))?;
-                let image = decode(BufReader::new(opened))
-                    .map_err(|cause| EpisodeError::unreadable(&file, cause))?;
+                let image = decode_file(&file)?;
                 pixels.extend(invert_and_prepare(&image, image_size));
             }
             classes.push(ImageClass { name, pixels });

@@ -2,9 +2,7 @@
 
 use anyhow::Result;
 use ht_episodes::Split;
-use ht_train::{
-    Accuracy, Experiment, RunDir, episode_accuracies, load_generator, pixel_nearest_neighbour,
-};
+use ht_train::{Accuracy, Experiment, RunDir, evaluate, load_generator};
 use serde_json::json;
 
 use super::Outcome;
@@ -33,15 +31,9 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
         args.run.display(),
         split.name(),
     ));
-    let sampler = &experiment.evaluation_sampler;
-    let seed = config.evaluation.seed;
-    let accuracy = Accuracy::of(&episode_accuracies(
-        &model, sampler, seed, split, episodes, &compute,
-    ));
-    let pixel_nn: Vec<f64> = (0..episodes)
-        .map(|index| pixel_nearest_neighbour(sampler.images(), &sampler.plan(seed, split, index)))
-        .collect();
-    let pixel_nn = Accuracy::of(&pixel_nn);
+    let fixed = experiment.fixed_episodes(split, episodes);
+    let accuracy = Accuracy::of(&evaluate(&model, &fixed, &compute));
+    let pixel_nn = Accuracy::of(&fixed.pixel_nearest_neighbour());
     if args.json {
         let object = json!({
             "run": args.run,
