@@ -111,9 +111,9 @@ fn distance(a: [f32; 2], b: [f32; 2]) -> f32 {
 
 /// One hand's version of a program: jitter of the control points, then an affine map.
 fn write_by_hand(glyph: &[Stroke], hand: &mut impl Rng) -> Vec<Stroke> {
-    const JITTER: f32 = 0.03;
-    let slant = hand.random_range(-0.25..0.25f32);
-    let turn = hand.random_range(-0.2..0.2f32);
+    const JITTER: f32 = 0.02;
+    let slant = hand.random_range(-0.2..0.2f32);
+    let turn = hand.random_range(-0.12..0.12f32);
     let scale = [
         hand.random_range(0.75..1.1f32),
         hand.random_range(0.75..1.1f32),
