@@ -132,7 +132,18 @@ impl std::str::FromStr for Override {
     }
 }
 
+/// The experiment of the first command in the README, built in so that it runs anywhere.
+const QUICKSTART: &str = include_str!("../../../configs/quickstart.toml");
+
 impl ExperimentConfig {
+    /// The built-in experiment, `configs/quickstart.toml`, with overrides applied in order.
+    ///
+    /// # Errors
+    /// A wrong key or value in an override.
+    pub fn quickstart(overrides: &[Override]) -> Result<Self, TrainError> {
+        Self::parse(QUICKSTART, "quickstart.toml", overrides)
+    }
+
     /// Reads a file and applies overrides in order.
     ///
     /// # Errors

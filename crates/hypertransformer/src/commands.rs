@@ -18,14 +18,11 @@ pub(crate) enum Outcome {
     Interrupted,
 }
 
-/// The experiment of the first command in the README, built in so that it runs anywhere.
-const QUICKSTART: &str = include_str!("../../../configs/quickstart.toml");
-
 /// The experiment of a config file, or the built-in one.
 fn experiment_config(path: Option<&Path>, overrides: &[Override]) -> Result<ExperimentConfig> {
     Ok(match path {
         Some(path) => ExperimentConfig::load(path, overrides)?,
-        None => ExperimentConfig::parse(QUICKSTART, "quickstart.toml", overrides)?,
+        None => ExperimentConfig::quickstart(overrides)?,
     })
 }
 

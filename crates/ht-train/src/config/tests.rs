@@ -3,12 +3,11 @@
 use super::*;
 
 fn quickstart(overrides: &[&str]) -> Result<ExperimentConfig, String> {
-    let text = include_str!("../../../../configs/quickstart.toml");
     let overrides: Vec<Override> = overrides
         .iter()
         .map(|text| text.parse().expect("has an equals sign"))
         .collect();
-    ExperimentConfig::parse(text, "quickstart.toml", &overrides).map_err(|e| e.to_string())
+    ExperimentConfig::quickstart(&overrides).map_err(|e| e.to_string())
 }
 
 #[test]
@@ -78,8 +77,7 @@ fn wrong_keys_and_values_are_named() {
     );
     check(&["name=../x"], &["plain folder name"]);
 
-    let text = include_str!("../../../../configs/quickstart.toml");
-    let text = text.replace("meta_batch", "meta_bach");
+    let text = QUICKSTART.replace("meta_batch", "meta_bach");
     let error = ExperimentConfig::parse(&text, "mine.toml", &[]).expect_err("wrong key");
     let error = error.to_string();
     assert!(
