@@ -153,6 +153,21 @@ fn omniglot_is_the_same_from_npz_archives_and_folders() {
 }
 
 #[test]
+fn names_must_fit_the_rows() {
+    let folder = TempDir::new().expect("temporary folder");
+    write_npz(folder.path());
+    fs::remove_file(folder.path().join("images_background.npz")).expect("removed");
+    let error = OMNIGLOT
+        .load(Some(folder.path()))
+        .expect_err("5 names for 2 classes");
+    let error = error.to_string();
+    assert!(
+        error.contains("classes.csv") && error.contains("hold 2"),
+        "{error}"
+    );
+}
+
+#[test]
 fn hostile_archives_are_refused() {
     let check = |header: &str, expected: &str| {
         let folder = TempDir::new().expect("temporary folder");
@@ -180,6 +195,7 @@ fn hostile_archives_are_refused() {
     check(&shape("4000000000, 4000000000, 105, 105"), "out of bounds");
     check(&shape("1, 1, 4000000000, 4000000000"), "out of bounds");
     check(&shape("10, 20, 105, 105"), "");
+    check(&shape("1, 1000000, 1024, 1024"), "");
     check(
         &shape("10, 20"),
         "expected [classes, drawers, height, width]",

@@ -36,11 +36,11 @@ pub(super) fn load(root: &Path, image_size: usize) -> Result<ImageSet, EpisodeEr
     for place in places() {
         let npz = files_named(&place, "npz");
         if !npz.is_empty() {
-            let names = class_names(&place)?;
             let mut classes = Vec::new();
             for file in npz {
-                read_npz(&file, image_size, names.as_deref(), &mut classes)?;
+                read_npz(&file, image_size, &mut classes)?;
             }
+            rename(&mut classes, &place.join("classes.csv"))?;
             return ImageSet::new(shape, classes);
         }
     }
@@ -94,40 +94,48 @@ fn files_named(place: &Path, extension: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Names of the npz files' rows, from the `classes.csv` that may lie beside them.
-fn class_names(place: &Path) -> Result<Option<Vec<String>>, EpisodeError> {
+/// Gives the rows of the npz files the names in the `classes.csv` that may lie beside them.
+fn rename(classes: &mut [ImageClass], path: &Path) -> Result<(), EpisodeError> {
     #[derive(Deserialize)]
     struct Row {
         alphabet: String,
         character: String,
     }
-    let path = place.join("classes.csv");
     if !path.is_file() {
-        return Ok(None);
+        return Ok(());
     }
-    let mut reader =
-        csv::Reader::from_path(&path).map_err(|cause| EpisodeError::unreadable(&path, cause))?;
-    reader
-        .deserialize()
+    let bad = |cause: csv::Error| EpisodeError::unreadable(path, cause);
+    let rows = csv::Reader::from_path(path)
+        .map_err(bad)?
+        .into_deserialize()
         .take(MAX_DRAWINGS)
-        .map(|row| {
-            row.map(
-                |Row {
-                     alphabet,
-                     character,
-                 }| format!("{alphabet}/{character}"),
-            )
-        })
-        .collect::<Result<_, _>>()
-        .map(Some)
-        .map_err(|cause| EpisodeError::unreadable(&path, cause))
+        .collect::<Result<Vec<Row>, _>>()
+        .map_err(bad)?;
+    if rows.len() != classes.len() {
+        let cause = format!(
+            "names {} classes, but the npz files hold {}",
+            rows.len(),
+            classes.len()
+        );
+        return Err(EpisodeError::unreadable(path, cause));
+    }
+    for (
+        class,
+        Row {
+            alphabet,
+            character,
+        },
+    ) in classes.iter_mut().zip(rows)
+    {
+        class.name = format!("{alphabet}/{character}");
+    }
+    Ok(())
 }
 
 /// Reads `images.npy` of an npz file: [classes, drawers, side, side], 0 is ink.
 fn read_npz(
     path: &Path,
     image_size: usize,
-    names: Option<&[String]>,
     classes: &mut Vec<ImageClass>,
 ) -> Result<(), EpisodeError> {
     let bad = |cause: String| EpisodeError::unreadable(path, cause);
@@ -151,7 +159,8 @@ fn read_npz(
     }
     let mut paper = vec![0u8; height * width];
     for row in 0..n_classes {
-        let mut pixels = Vec::with_capacity(n_drawers * image_size * image_size);
+        // Not reserved: the header's counts are only believed as far as there are data.
+        let mut pixels = Vec::new();
         for _ in 0..n_drawers {
             array
                 .read_exact(&mut paper)
@@ -163,9 +172,7 @@ fn read_npz(
             pixels.extend(prepare(ink, height, width, image_size));
         }
         let set = path.file_stem().unwrap_or_default().to_string_lossy();
-        let name = names
-            .and_then(|names| names.get(classes.len()).cloned())
-            .unwrap_or_else(|| format!("{set}/{row:04}"));
+        let name = format!("{set}/{row:04}");
         classes.push(ImageClass { name, pixels });
     }
     Ok(())
