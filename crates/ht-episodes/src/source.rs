@@ -86,14 +86,11 @@ impl ImageSource {
             Self::Glyphs(config) => glyphs::draw_set(config),
             Self::Omniglot { image_size } => {
                 check_image_size(*image_size)?;
-                omniglot::load(needed("omniglot")?, *image_size)
+                omniglot::load(needed("omniglot")?, self.shape())
             }
-            Self::Folder {
-                image_size,
-                channels,
-            } => {
+            Self::Folder { image_size, .. } => {
                 check_image_size(*image_size)?;
-                folder::load(needed("folder")?, *image_size, *channels)
+                folder::load(needed("folder")?, self.shape())
             }
         }
     }

@@ -40,7 +40,8 @@ pub(crate) fn final_test(
     observe: &mut dyn FnMut(TrainEvent),
 ) -> Result<TrainReport, TrainError> {
     let best = RunDir::best_checkpoint(run.path())?;
-    let (model, config, info) = checkpoint::load_generator(&best, &compute.device)?;
+    let (model, _, info) = checkpoint::load_generator(&best, &compute.device)?;
+    let config = &experiment.config;
     let n_episodes = config.evaluation.test_episodes;
     observe(TrainEvent::Testing {
         best_step: info.step,

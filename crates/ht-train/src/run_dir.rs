@@ -50,14 +50,7 @@ impl RunDir {
         config: &ExperimentConfig,
         info: &RunInfo,
     ) -> Result<Self, TrainError> {
-        if path.join("config.toml").exists() {
-            let name = ExperimentConfig::load(&path.join("config.toml"), &[])
-                .map_or_else(|_| "an unreadable config".to_owned(), |config| config.name);
-            return Err(TrainError::RunExists {
-                path: path.to_owned(),
-                name,
-            });
-        }
+        Self::check_free(path)?;
         fs::create_dir_all(path).map_err(|cause| TrainError::file("create", path, cause))?;
         let mut entries =
             fs::read_dir(path).map_err(|cause| TrainError::file("read", path, cause))?;
@@ -72,6 +65,22 @@ impl RunDir {
         write_synced(&path.join("run.json"), info.as_bytes())?;
         write_synced(&path.join("config.toml"), config.to_toml().as_bytes())?;
         Ok(run)
+    }
+
+    /// Asks whether a new run could start here, before anything is made or read for it.
+    ///
+    /// # Errors
+    /// A folder that already holds a run.
+    pub fn check_free(path: &Path) -> Result<(), TrainError> {
+        if !path.join("config.toml").exists() {
+            return Ok(());
+        }
+        let name = Self::config(path)
+            .map_or_else(|_| "an unreadable config".to_owned(), |config| config.name);
+        Err(TrainError::RunExists {
+            path: path.to_owned(),
+            name,
+        })
     }
 
     /// Opens a run to go on with it.

@@ -1,13 +1,13 @@
 //! From an encoded picture to bytes of the configured size, within limits.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek};
 use std::path::Path;
 
-use image::imageops::{self, FilterType};
+use image::imageops::FilterType;
 use image::{DynamicImage, ImageReader, Limits};
 
-use super::Channels;
 use crate::{EpisodeError, ImageShape};
 
 /// The largest picture that is decoded: no camera's, but enough for any.
@@ -30,54 +30,42 @@ pub(super) fn decode(bytes: impl BufRead + Seek) -> Result<DynamicImage, String>
     limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_BYTES);
     reader.limits(limits);
-    reader.decode().map_err(|cause| cause.to_string())
+    let image = reader.decode().map_err(|cause| cause.to_string())?;
+    if image.width().min(image.height()) == 0 {
+        return Err("a picture without pixels".to_owned());
+    }
+    Ok(image)
 }
 
-/// Scales the shorter side to `shape`'s and cuts out the centre; returns C, H, W bytes.
-pub(super) fn fit(image: &DynamicImage, image_size: usize, channels: Channels) -> Vec<u8> {
-    let side = image_size as u32;
-    let (width, height) = (image.width().max(1), image.height().max(1));
-    let short = u64::from(width.min(height));
-    let scaled = |length: u32| {
-        let length = (u64::from(length) * u64::from(side)).div_ceil(short);
-        (length as u32).max(side)
-    };
+/// Scales the shorter side to that of `shape` and cuts out the centre; one channel is grey,
+/// three are colours. Returns C, H, W bytes.
+pub(super) fn fit(image: &DynamicImage, shape: ImageShape) -> Vec<u8> {
+    let side = shape.height as u32;
+    let (width, height) = (image.width(), image.height());
+    let short = width.min(height);
     // Cutting before scaling keeps a very long picture from becoming a very large one.
-    let crop = width.min(height).max(1);
-    let image = if width.max(height) / crop >= 4 {
-        image.crop_imm((width - crop) / 2, (height - crop) / 2, crop, crop)
+    let image = if width.max(height) / short >= 4 {
+        let (left, top) = ((width - short) / 2, (height - short) / 2);
+        Cow::Owned(image.crop_imm(left, top, short, short))
     } else {
-        image.clone()
+        Cow::Borrowed(image)
     };
     let (width, height) = (image.width(), image.height());
+    let scaled = |length: u32| (u64::from(length) * u64::from(side)).div_ceil(short.into()) as u32;
     let image = if width == side && height == side {
         image
     } else {
-        image.resize_exact(scaled(width), scaled(height), FilterType::Lanczos3)
+        Cow::Owned(image.resize_exact(scaled(width), scaled(height), FilterType::Lanczos3))
     };
     let (left, top) = ((image.width() - side) / 2, (image.height() - side) / 2);
-    match channels {
-        Channels::Grey => imageops::crop_imm(&image.to_luma8(), left, top, side, side)
-            .to_image()
-            .into_raw(),
-        Channels::Colour => {
-            let pixels = imageops::crop_imm(&image.to_rgb8(), left, top, side, side)
-                .to_image()
-                .into_raw();
-            (0..3)
-                .flat_map(|channel| pixels.iter().skip(channel).step_by(3).copied())
-                .collect()
-        }
+    let image = image.crop_imm(left, top, side, side);
+    if shape.channels == 1 {
+        return image.into_luma8().into_raw();
     }
-}
-
-/// The shape of what [`fit`] returns.
-pub(super) fn fitted_shape(image_size: usize, channels: Channels) -> ImageShape {
-    ImageShape {
-        channels: channels.count(),
-        height: image_size,
-        width: image_size,
-    }
+    let pixels = image.into_rgb8().into_raw();
+    (0..3)
+        .flat_map(|channel| pixels.iter().skip(channel).step_by(3).copied())
+        .collect()
 }
 
 #[cfg(test)]
@@ -85,6 +73,14 @@ mod tests {
     use image::{Rgb, RgbImage};
 
     use super::*;
+
+    const fn square(side: usize, channels: usize) -> ImageShape {
+        ImageShape {
+            channels,
+            height: side,
+            width: side,
+        }
+    }
 
     #[test]
     fn the_centre_survives_and_channels_are_planes() {
@@ -94,7 +90,7 @@ mod tests {
             10..30 => Rgb([0, 255, 0]),
             _ => Rgb([0, 0, 255]),
         });
-        let bytes = fit(&DynamicImage::ImageRgb8(image), 20, Channels::Colour);
+        let bytes = fit(&DynamicImage::ImageRgb8(image), square(20, 3));
         assert_eq!(bytes.len(), 3 * 400);
         assert!(bytes[..400].iter().all(|&red| red == 0));
         assert!(bytes[400..800].iter().all(|&green| green == 255));
@@ -104,7 +100,7 @@ mod tests {
     fn any_side_ratio_fits() {
         for (width, height) in [(1, 1), (3, 200), (200, 3), (28, 28), (105, 105)] {
             let image = DynamicImage::new_luma8(width, height);
-            assert_eq!(fit(&image, 28, Channels::Grey).len(), 784);
+            assert_eq!(fit(&image, square(28, 1)).len(), 784);
         }
     }
 

@@ -3,9 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::Channels;
-use super::decode::{decode_file, fit, fitted_shape};
-use crate::{EpisodeError, ImageClass, ImageSet};
+use super::decode::{decode_file, fit};
+use crate::{EpisodeError, ImageClass, ImageSet, ImageShape};
 
 /// Folders inside folders that are searched for classes.
 const MAX_DEPTH: usize = 4;
@@ -16,11 +15,7 @@ const MAX_IMAGES: usize = 5_000_000;
 ///
 /// A class is named by its path below `root`, and classes and images are sorted by name,
 /// so that a set is the same on every machine.
-pub(super) fn load(
-    root: &Path,
-    image_size: usize,
-    channels: Channels,
-) -> Result<ImageSet, EpisodeError> {
+pub(super) fn load(root: &Path, shape: ImageShape) -> Result<ImageSet, EpisodeError> {
     let missing = || EpisodeError::MissingDataSet {
         name: "folder",
         path: root.to_owned(),
@@ -40,12 +35,12 @@ pub(super) fn load(
             let mut pixels = Vec::new();
             for file in files {
                 let image = decode_file(&file)?;
-                pixels.extend(fit(&image, image_size, channels));
+                pixels.extend(fit(&image, shape));
             }
             Ok(ImageClass { name, pixels })
         })
         .collect::<Result<_, EpisodeError>>()?;
-    ImageSet::new(fitted_shape(image_size, channels), classes)
+    ImageSet::new(shape, classes)
 }
 
 /// Collects, in order of names, every folder below `folder` that directly holds pictures.

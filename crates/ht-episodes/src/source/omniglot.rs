@@ -12,9 +12,9 @@ use image::{DynamicImage, GrayImage};
 use serde::Deserialize;
 use zip::ZipArchive;
 
-use super::decode::{decode, decode_file, fit, fitted_shape};
-use super::{Channels, folder, npy};
-use crate::{EpisodeError, ImageClass, ImageSet};
+use super::decode::{decode, decode_file, fit};
+use super::{folder, npy};
+use crate::{EpisodeError, ImageClass, ImageSet, ImageShape};
 
 const EXPECTED: &str = "images_background.npz and images_evaluation.npz, or \
                         images_background.zip and images_evaluation.zip, or folders \
@@ -30,15 +30,14 @@ const MAX_SIDE: usize = 1024;
 const MAX_DRAWINGS: usize = 1_000_000;
 
 /// Reads Omniglot from `root` or one of its usual subfolders.
-pub(super) fn load(root: &Path, image_size: usize) -> Result<ImageSet, EpisodeError> {
+pub(super) fn load(root: &Path, shape: ImageShape) -> Result<ImageSet, EpisodeError> {
     let places = || PLACES.iter().map(|place| root.join(place));
-    let shape = fitted_shape(image_size, Channels::Grey);
     for place in places() {
         let npz = files_named(&place, "npz");
         if !npz.is_empty() {
             let mut classes = Vec::new();
             for file in npz {
-                read_npz(&file, image_size, &mut classes)?;
+                read_npz(&file, shape, &mut classes)?;
             }
             rename(&mut classes, &place.join("classes.csv"))?;
             return ImageSet::new(shape, classes);
@@ -49,13 +48,13 @@ pub(super) fn load(root: &Path, image_size: usize) -> Result<ImageSet, EpisodeEr
         if !archives.is_empty() {
             let mut classes = Vec::new();
             for file in archives {
-                read_zip(&file, image_size, &mut classes)?;
+                read_zip(&file, shape, &mut classes)?;
             }
             return ImageSet::new(shape, classes);
         }
     }
     for place in places().filter(|place| place.is_dir()) {
-        let classes = read_folders(&place, image_size)?;
+        let classes = read_folders(&place, shape)?;
         if !classes.is_empty() {
             return ImageSet::new(shape, classes);
         }
@@ -135,7 +134,7 @@ fn rename(classes: &mut [ImageClass], path: &Path) -> Result<(), EpisodeError> {
 /// Reads `images.npy` of an npz file: [classes, drawers, side, side], 0 is ink.
 fn read_npz(
     path: &Path,
-    image_size: usize,
+    shape: ImageShape,
     classes: &mut Vec<ImageClass>,
 ) -> Result<(), EpisodeError> {
     let bad = |cause: String| EpisodeError::unreadable(path, cause);
@@ -169,7 +168,7 @@ fn read_npz(
                 .iter()
                 .map(|&p| if p == 0 { 255 } else { 0 })
                 .collect();
-            pixels.extend(prepare(ink, height, width, image_size));
+            pixels.extend(prepare(ink, height, width, shape));
         }
         let set = path.file_stem().unwrap_or_default().to_string_lossy();
         let name = format!("{set}/{row:04}");
@@ -181,7 +180,7 @@ fn read_npz(
 /// Reads an original archive: `images_background/<Alphabet>/character<NN>/<file>.png`.
 fn read_zip(
     path: &Path,
-    image_size: usize,
+    shape: ImageShape,
     classes: &mut Vec<ImageClass>,
 ) -> Result<(), EpisodeError> {
     let bad = |cause: String| EpisodeError::unreadable(path, cause);
@@ -222,7 +221,7 @@ fn read_zip(
             });
         }
         if let Some(last) = classes.last_mut() {
-            last.pixels.extend(invert_and_prepare(&image, image_size));
+            last.pixels.extend(invert_and_prepare(&image, shape));
         }
     }
     Ok(())
@@ -237,7 +236,7 @@ fn class_of(path: &str) -> Option<String> {
 }
 
 /// Reads folders as the archives unpack to, with or without the two sets' folders.
-fn read_folders(place: &Path, image_size: usize) -> Result<Vec<ImageClass>, EpisodeError> {
+fn read_folders(place: &Path, shape: ImageShape) -> Result<Vec<ImageClass>, EpisodeError> {
     let sets: Vec<PathBuf> = ["images_background", "images_evaluation"]
         .iter()
         .map(|set| place.join(set))
@@ -256,7 +255,7 @@ fn read_folders(place: &Path, image_size: usize) -> Result<Vec<ImageClass>, Epis
             let mut pixels = Vec::new();
             for file in files {
                 let image = decode_file(&file)?;
-                pixels.extend(invert_and_prepare(&image, image_size));
+                pixels.extend(invert_and_prepare(&image, shape));
             }
             classes.push(ImageClass { name, pixels });
         }
@@ -269,14 +268,14 @@ fn open_archive(path: &Path) -> Result<ZipArchive<BufReader<fs::File>>, EpisodeE
     ZipArchive::new(BufReader::new(file)).map_err(|cause| EpisodeError::unreadable(path, cause))
 }
 
-fn invert_and_prepare(image: &DynamicImage, image_size: usize) -> Vec<u8> {
+fn invert_and_prepare(image: &DynamicImage, shape: ImageShape) -> Vec<u8> {
     let mut grey = image.to_luma8();
     image::imageops::invert(&mut grey);
-    fit(&DynamicImage::ImageLuma8(grey), image_size, Channels::Grey)
+    fit(&DynamicImage::ImageLuma8(grey), shape)
 }
 
-fn prepare(ink: Vec<u8>, height: usize, width: usize, image_size: usize) -> Vec<u8> {
+fn prepare(ink: Vec<u8>, height: usize, width: usize, shape: ImageShape) -> Vec<u8> {
     let image = GrayImage::from_raw(width as u32, height as u32, ink)
         .unwrap_or_else(|| GrayImage::new(width as u32, height as u32));
-    fit(&DynamicImage::ImageLuma8(image), image_size, Channels::Grey)
+    fit(&DynamicImage::ImageLuma8(image), shape)
 }

@@ -30,9 +30,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     let data = data.as_deref().map(absolute).transpose()?;
     // A run directory is made only for an experiment that is possible; but one that is
     // taken is said at once, before the data are read.
-    if !args.resume && path.join("config.toml").exists() {
-        let name = RunDir::config(&path).map_or("unknown".to_owned(), |config| config.name);
-        return Err(TrainError::RunExists { path, name }.into());
+    if !args.resume {
+        RunDir::check_free(&path)?;
     }
     let experiment = Experiment::resolve(config, data.as_deref())?;
     let run = if args.resume {
