@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use criterion::{Criterion, criterion_group, criterion_main};
 use ht_episodes::{CollatedBatch, Split, collate};
-use ht_train::{Experiment, ExperimentConfig, meta_gradient, to_vector};
+use ht_train::{Experiment, ExperimentConfig, LossConfig, Objective, meta_gradient, to_vector};
 
 fn experiment() -> Experiment {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/quickstart.toml");
@@ -36,7 +36,12 @@ fn training_step(criterion: &mut Criterion) {
         let batch = batch(&experiment, 8);
         bencher.iter(|| {
             let batches = vec![batch.clone()];
-            meta_gradient(&model, &parameters, batches, &device, 1).loss
+            let objective = Objective {
+                loss: LossConfig::default(),
+                step: 0,
+                seed: 1,
+            };
+            meta_gradient(&model, &parameters, batches, objective, &device, 1).loss
         });
     });
     group.finish();

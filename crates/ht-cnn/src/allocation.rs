@@ -18,6 +18,29 @@ pub enum WeightAllocation {
     Spatial,
 }
 
+/// What the slices of a layer carry: its kernel in some cut, then the bias if the layer has
+/// one, then scale and shift of the batch normalisation if they are generated too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SliceLayout {
+    /// The cut of the kernel.
+    pub allocation: WeightAllocation,
+    /// Whether scale and shift are generated.
+    pub norm: bool,
+}
+
+impl SliceLayout {
+    /// The grid of a layer. Bias, scale and shift are one value per output channel, so they
+    /// need slices per output channel.
+    pub fn grid(self, spec: &ConvSpec) -> SliceGrid {
+        let SliceGrid { count, len } = self.allocation.grid(spec);
+        let extra = usize::from(spec.bias) + 2 * usize::from(self.norm);
+        SliceGrid {
+            count,
+            len: len + extra,
+        }
+    }
+}
+
 /// G slices of length L.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SliceGrid {
@@ -28,7 +51,7 @@ pub struct SliceGrid {
 }
 
 impl WeightAllocation {
-    /// The grid of a layer.
+    /// The grid of a layer's kernel.
     pub fn grid(self, spec: &ConvSpec) -> SliceGrid {
         let (inputs, outputs) = (spec.input.channels, spec.output.channels);
         let positions = spec.kernel * spec.kernel;

@@ -1,10 +1,10 @@
 //! The generated CNN: weights of every layer, ready to classify query images.
 
-use burn::tensor::{Tensor, assert_shape};
+use burn::tensor::{Bool, Tensor};
 
 use crate::layer::conv_layer_with_statistics;
 use crate::{
-    Activations, BatchStatistics, CnnSpec, Geometry, LayerWeights, LogitsWeights, NormStatistics,
+    Activations, BatchStatistics, CnnSpec, LayerWeights, LogitsWeights, NormStatistics,
     Normalization, conv_layer, flatten_features, logits,
 };
 
@@ -19,7 +19,13 @@ pub struct GeneratedCnn {
     pub logits: LogitsWeights,
     /// Support statistics of each convolution layer, under [`NormStatistics::Support`].
     pub statistics: Option<Vec<BatchStatistics>>,
+    /// `[E, N]`, true for labels that no class of the episode has: their logits are
+    /// [`ABSENT_LOGIT`]. None where all labels are used.
+    pub absent: Option<Tensor<2, Bool>>,
 }
+
+/// The logit of a label that an episode does not have: its probability is zero.
+pub const ABSENT_LOGIT: f64 = -1e9;
 
 impl GeneratedCnn {
     /// Classifies images with each episode's own CNN.
@@ -28,24 +34,45 @@ impl GeneratedCnn {
     /// - `images`: `[E, Q, C, H, W]`
     /// - returns: logits `[E, Q, N]`
     pub fn forward(&self, images: Tensor<5>) -> Tensor<3> {
-        let Geometry {
-            channels,
-            height,
-            width,
-        } = self.spec.image;
-        assert_shape!(images, [_, _, channels, height, width]);
-        let mut activations = Activations::from_images(images);
+        self.classify(Activations::from_images(images))
+    }
+
+    /// Classifies images of which some may be hidden.
+    ///
+    /// # Shapes
+    /// - returns: logits `[E, Q, N]`; those of hidden images mean nothing
+    pub fn classify(&self, images: Activations) -> Tensor<3> {
+        self.classify_watched(images, |_| {})
+    }
+
+    /// Classifies images and shows the output of each convolution layer to `watch`.
+    ///
+    /// # Shapes
+    /// as in [`classify`](Self::classify)
+    pub fn classify_watched(
+        &self,
+        images: Activations,
+        mut watch: impl FnMut(&Activations),
+    ) -> Tensor<3> {
+        let mut activations = images;
         for (l, (weights, spec)) in self.layers.iter().zip(&self.spec.layers).enumerate() {
             let normalization = match &self.statistics {
                 Some(statistics) => Normalization::Given(&statistics[l]),
                 None => Normalization::OwnBatch,
             };
             activations = conv_layer(activations, weights, spec, normalization);
+            watch(&activations);
         }
-        logits(
-            flatten_features(activations, self.spec.features),
-            &self.logits,
-        )
+        let features = flatten_features(activations, self.spec.features);
+        let logits = logits(features, &self.logits);
+        match &self.absent {
+            None => logits,
+            Some(absent) => {
+                let shape = logits.dims();
+                let absent = absent.clone().unsqueeze_dim::<3>(1).expand(shape);
+                logits.mask_fill(absent, ABSENT_LOGIT)
+            }
+        }
     }
 }
 

@@ -28,7 +28,7 @@ pub struct BatchStatistics {
 /// Where the statistics of a layer's normalisation come from.
 #[derive(Clone, Copy, Debug)]
 pub enum Normalization<'a> {
-    /// The images of this call.
+    /// The images of this call that are not hidden.
     OwnBatch,
     /// An earlier call.
     Given(&'a BatchStatistics),
@@ -45,22 +45,20 @@ pub fn conv_layer(
     spec: &ConvSpec,
     normalization: Normalization<'_>,
 ) -> Activations {
-    let n_episodes = activations.n_episodes();
+    let n_channels = activations.n_episodes() * spec.output.channels;
     let pooled = convolve_and_pool(activations, weights, spec);
-    let normalized = match normalization {
+    match normalization {
+        Normalization::OwnBatch if pooled.is_whole() => pooled.map(|x| {
+            let per_channel = |values: &Tensor<2>| values.clone().reshape([n_channels]);
+            let (scale, shift) = (per_channel(&weights.scale), per_channel(&weights.shift));
+            batch_norm_train(x, scale, shift, BATCH_NORM_EPSILON).output
+        }),
         Normalization::OwnBatch => {
-            let n_channels = n_episodes * spec.output.channels;
-            batch_norm_train(
-                pooled,
-                weights.scale.clone().reshape([n_channels]),
-                weights.shift.clone().reshape([n_channels]),
-                BATCH_NORM_EPSILON,
-            )
-            .output
+            let statistics = pooled.statistics();
+            pooled.map(|x| normalize(x, &statistics, weights))
         }
-        Normalization::Given(statistics) => normalize(pooled, statistics, weights),
-    };
-    Activations::new(normalized, n_episodes)
+        Normalization::Given(statistics) => pooled.map(|x| normalize(x, statistics, weights)),
+    }
 }
 
 /// Applies one layer and also returns the statistics of its images, through which
@@ -70,41 +68,29 @@ pub(crate) fn conv_layer_with_statistics(
     weights: &LayerWeights,
     spec: &ConvSpec,
 ) -> (Activations, BatchStatistics) {
-    let n_episodes = activations.n_episodes();
     let pooled = convolve_and_pool(activations, weights, spec);
-    let mean = pooled.clone().mean_dims(&[0, 2, 3]);
-    let variance = (pooled.clone() - mean.clone())
-        .square()
-        .mean_dims(&[0, 2, 3]);
-    let shape = [n_episodes, spec.output.channels];
-    let statistics = BatchStatistics {
-        mean: mean.reshape(shape),
-        variance: variance.reshape(shape),
-    };
-    let normalized = normalize(pooled, &statistics, weights);
-    (Activations::new(normalized, n_episodes), statistics)
+    let statistics = pooled.statistics();
+    let normalized = pooled.map(|x| normalize(x, &statistics, weights));
+    (normalized, statistics)
 }
 
 fn convolve_and_pool(
     activations: Activations,
     weights: &LayerWeights,
     spec: &ConvSpec,
-) -> Tensor<4> {
-    let kernel = weights.kernel.clone();
-    let convolved = episode_conv2d(
-        activations.into_folded(),
-        kernel,
-        weights.bias.clone(),
-        spec,
-    );
-    let activated = match spec.activation {
-        Activation::Relu => relu(convolved),
-        Activation::LeakyRelu => leaky_relu(convolved, LEAKY_SLOPE),
-    };
-    match spec.pooling {
-        Pooling::Max => max_pool2d(activated, MaxPoolOptions::new([2, 2]).with_stride([2, 2])),
-        Pooling::None => activated,
-    }
+) -> Activations {
+    activations.map(|images| {
+        let (kernel, bias) = (weights.kernel.clone(), weights.bias.clone());
+        let convolved = episode_conv2d(images, kernel, bias, spec);
+        let activated = match spec.activation {
+            Activation::Relu => relu(convolved),
+            Activation::LeakyRelu => leaky_relu(convolved, LEAKY_SLOPE),
+        };
+        match spec.pooling {
+            Pooling::Max => max_pool2d(activated, MaxPoolOptions::new([2, 2]).with_stride([2, 2])),
+            Pooling::None => activated,
+        }
+    })
 }
 
 /// (x - mean) / sqrt(variance + epsilon) * scale + shift, per episode and channel.

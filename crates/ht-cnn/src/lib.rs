@@ -6,7 +6,7 @@
 //! is not its concern.
 //!
 //! ```text
-//! CnnConfig ─> CnnSpec ─> SliceGrid ─> LayerWeights::from_slices ─> conv_layer ─> GeneratedCnn.forward
+//! CnnConfig ─> CnnSpec ─> SliceLayout ─> LayerWeights::sum ───────> conv_layer ─> GeneratedCnn.forward
 //!              geometry   G and L      [E,G,L] -> [E,O,I,F,F]       Activations    [E,Q,C,H,W] -> [E,Q,N]
 //! ```
 //!
@@ -29,7 +29,7 @@
 //!     kernel: sign.expand([2, 2, 4]),
 //!     bias: Tensor::from_data([[0.0, 0.5], [0.0, 0.5]], &device),
 //! };
-//! let cnn = GeneratedCnn { spec, layers: vec![layer], logits, statistics: None };
+//! let cnn = GeneratedCnn { spec, layers: vec![layer], logits, statistics: None, absent: None };
 //!
 //! let images = Tensor::<5>::ones([2, 3, 1, 4, 4], &device);
 //! let logits = cnn.forward(images);
@@ -52,13 +52,13 @@ mod spec;
 mod weights;
 
 pub use activations::Activations;
-pub use allocation::{SliceGrid, WeightAllocation};
+pub use allocation::{SliceGrid, SliceLayout, WeightAllocation};
 pub use convolution::episode_conv2d;
 pub use error::CnnError;
-pub use generated::GeneratedCnn;
+pub use generated::{ABSENT_LOGIT, GeneratedCnn};
 pub use layer::{BATCH_NORM_EPSILON, BatchStatistics, Normalization, conv_layer};
 pub use logits::{flatten_features, logits};
 pub use spec::{
     Activation, CnnConfig, CnnSpec, ConvSpec, Features, Geometry, NormStatistics, Padding, Pooling,
 };
-pub use weights::{LayerWeights, LogitsWeights};
+pub use weights::{LayerWeights, LogitsWeights, PartialWeights};

@@ -87,6 +87,9 @@ pub struct CnnConfig {
     pub padding: Padding,
     /// Pooling after the activation.
     pub pooling: Pooling,
+    /// Whether the convolutions have a bias.
+    #[serde(default)]
+    pub bias: bool,
     /// Nonlinearity.
     pub activation: Activation,
     /// Input of the logits layer.
@@ -105,6 +108,7 @@ impl Default for CnnConfig {
             stride: 1,
             padding: Padding::Same,
             pooling: Pooling::Max,
+            bias: false,
             activation: Activation::Relu,
             features: Features::Flatten,
             norm_statistics: NormStatistics::QueryBatch,
@@ -141,6 +145,8 @@ pub struct ConvSpec {
     pub padding: [(usize, usize); 2],
     /// Pooling after the activation.
     pub pooling: Pooling,
+    /// Whether the convolution has a bias.
+    pub bias: bool,
     /// Nonlinearity.
     pub activation: Activation,
 }
@@ -211,12 +217,15 @@ impl CnnSpec {
         }
     }
 
-    /// Weights of one CNN: kernels, scales and shifts, logits kernel and bias.
+    /// Weights of one CNN: kernels, biases, scales and shifts, logits kernel and bias.
     pub fn n_weights(&self) -> usize {
         let layers: usize = self
             .layers
             .iter()
-            .map(|layer| layer.kernel_len() + 2 * layer.output.channels)
+            .map(|layer| {
+                let per_channel = 2 + usize::from(layer.bias);
+                layer.kernel_len() + per_channel * layer.output.channels
+            })
             .sum();
         layers + self.ways * (self.n_features() + 1)
     }
@@ -246,6 +255,7 @@ fn conv_spec(config: &CnnConfig, input: Geometry, layer: usize) -> Result<ConvSp
         stride,
         padding,
         pooling,
+        bias,
         activation,
         ..
     } = config;
@@ -291,6 +301,7 @@ fn conv_spec(config: &CnnConfig, input: Geometry, layer: usize) -> Result<ConvSp
         stride,
         padding: zeros,
         pooling,
+        bias,
         activation,
     })
 }

@@ -1,8 +1,11 @@
-//! The weights of E CNNs as values, wherever they come from.
+//! The weights of E CNNs as values, and how they are put together.
+//!
+//! A tensor of a layer can be generated, learned, or the sum of both (the released code's
+//! added variables). [`PartialWeights`] is what one of the two sources has to say.
 
 use burn::tensor::{Tensor, assert_shape};
 
-use crate::{ConvSpec, WeightAllocation};
+use crate::{ConvSpec, SliceLayout};
 
 /// Weights of one convolution layer for E episodes.
 #[derive(Clone, Debug)]
@@ -17,46 +20,76 @@ pub struct LayerWeights {
     pub shift: Tensor<2>,
 }
 
-impl LayerWeights {
-    /// Builds a layer from its slices and the scale and shift that all episodes share.
+/// Some of the tensors of a convolution layer. Learned ones have E = 1.
+#[derive(Clone, Debug, Default)]
+pub struct PartialWeights {
+    /// `[E, O, I, F, F]`.
+    pub kernel: Option<Tensor<5>>,
+    /// `[E, O]`.
+    pub bias: Option<Tensor<2>>,
+    /// `[E, O]`.
+    pub scale: Option<Tensor<2>>,
+    /// `[E, O]`.
+    pub shift: Option<Tensor<2>>,
+}
+
+impl PartialWeights {
+    /// The tensors that the slices of a layer carry.
     ///
     /// # Shapes
-    /// - `slices`: `[E, G, L]`
-    /// - `scale`, `shift`: `[O]`
-    pub fn from_slices(
-        slices: Tensor<3>,
-        allocation: WeightAllocation,
-        spec: &ConvSpec,
-        scale: Tensor<1>,
-        shift: Tensor<1>,
-    ) -> Self {
-        let [e, ..] = slices.dims();
-        let o = spec.output.channels;
+    /// - `slices`: `[E, G, L]` in the layout's grid
+    pub fn from_slices(slices: &Tensor<3>, layout: SliceLayout, spec: &ConvSpec) -> Self {
+        let kernel_len = layout.allocation.grid(spec).len;
+        let column = |at| slices.clone().narrow(2, at, 1).squeeze_dim(2);
+        let (bias_at, norm_at) = (kernel_len, kernel_len + usize::from(spec.bias));
         Self {
-            kernel: allocation.join(slices, spec),
-            bias: None,
-            scale: scale.unsqueeze::<2>().expand([e, o]),
-            shift: shift.unsqueeze::<2>().expand([e, o]),
+            kernel: Some(
+                layout
+                    .allocation
+                    .join(slices.clone().narrow(2, 0, kernel_len), spec),
+            ),
+            bias: spec.bias.then(|| column(bias_at)),
+            scale: layout.norm.then(|| column(norm_at)),
+            shift: layout.norm.then(|| column(norm_at + 1)),
         }
     }
+}
 
-    /// Gives the same weights to E episodes.
+impl LayerWeights {
+    /// Adds what is generated and what is learned, tensor by tensor, for E episodes.
     ///
-    /// # Shapes
-    /// - `kernel`: `[O, I, F, F]`; `scale`, `shift`: `[O]`
-    pub fn shared(
-        kernel: Tensor<4>,
-        scale: Tensor<1>,
-        shift: Tensor<1>,
-        n_episodes: usize,
-    ) -> Self {
-        let [o, i, f, _] = kernel.dims();
+    /// Kernel, scale and shift must come from at least one of them.
+    pub fn sum(generated: &PartialWeights, learned: &PartialWeights, n_episodes: usize) -> Self {
         Self {
-            kernel: kernel.unsqueeze::<5>().expand([n_episodes, o, i, f, f]),
-            bias: None,
-            scale: scale.unsqueeze::<2>().expand([n_episodes, o]),
-            shift: shift.unsqueeze::<2>().expand([n_episodes, o]),
+            kernel: sum(
+                generated.kernel.as_ref(),
+                learned.kernel.as_ref(),
+                n_episodes,
+            )
+            .expect("a kernel is generated or learned"),
+            bias: sum(generated.bias.as_ref(), learned.bias.as_ref(), n_episodes),
+            scale: sum(generated.scale.as_ref(), learned.scale.as_ref(), n_episodes)
+                .expect("a scale is generated or learned"),
+            shift: sum(generated.shift.as_ref(), learned.shift.as_ref(), n_episodes)
+                .expect("a shift is generated or learned"),
         }
+    }
+}
+
+fn sum<const D: usize>(
+    generated: Option<&Tensor<D>>,
+    learned: Option<&Tensor<D>>,
+    n_episodes: usize,
+) -> Option<Tensor<D>> {
+    match (generated.cloned(), learned.cloned()) {
+        (Some(generated), Some(learned)) => Some(generated + learned),
+        (Some(generated), None) => Some(generated),
+        (None, Some(learned)) => {
+            let mut shape = learned.dims();
+            shape[0] = n_episodes;
+            Some(learned.expand(shape))
+        }
+        (None, None) => None,
     }
 }
 
@@ -79,6 +112,17 @@ impl LogitsWeights {
         Self {
             kernel: slices.clone().narrow(2, 0, n_features),
             bias: slices.narrow(2, n_features, 1).squeeze_dim(2),
+        }
+    }
+    /// Adds tensors that all episodes share.
+    ///
+    /// # Shapes
+    /// - `kernel`: `[N, P]`; `bias`: `[N]`
+    #[must_use]
+    pub fn plus(self, kernel: Tensor<2>, bias: Tensor<1>) -> Self {
+        Self {
+            kernel: self.kernel + kernel.unsqueeze(),
+            bias: self.bias + bias.unsqueeze(),
         }
     }
 }

@@ -2,18 +2,40 @@
 //!
 //! The two halves are separate because the first one runs ahead on another thread
 //! ([`crate::Prefetch`]), while the second one belongs to the thread that owns the device.
+//!
+//! Episodes of different sizes stand in one batch by padding: each is filled up with black
+//! images that a mask hides. Where nothing is hidden there is no mask.
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-use crate::{EpisodePlan, ImageSet, ImageShape, PlannedClass, quarter_turn};
+use crate::{EpisodePlan, ImageSet, ImageShape, PlannedImage, quarter_turn};
 
-/// The labelled images of E episodes: all that the generator may see.
+/// The support images of E episodes, labelled or not: all that the generator may see.
 #[derive(Clone, Debug)]
 pub struct SupportSet {
     /// `[E, S, C, H, W]`, pixels in [-1, 1).
     pub images: Tensor<5>,
     /// `[E, S]`, labels 0..N; N stands for "no label".
     pub labels: Tensor<2, Int>,
+    /// `[E, S]`, true for padding and removed samples; none where all samples count.
+    pub hidden: Option<Tensor<2, Bool>>,
+    /// `[E, N]`, true for labels that no class of the episode has; none where all are used.
+    pub absent: Option<Tensor<2, Bool>>,
+}
+
+impl SupportSet {
+    /// A support set of which every sample counts.
+    ///
+    /// # Shapes
+    /// - `images`: `[E, S, C, H, W]`; `labels`: `[E, S]`
+    pub fn new(images: Tensor<5>, labels: Tensor<2, Int>) -> Self {
+        Self {
+            images,
+            labels,
+            hidden: None,
+            absent: None,
+        }
+    }
 }
 
 /// The images of E episodes that are to be classified.
@@ -23,6 +45,8 @@ pub struct QuerySet {
     pub images: Tensor<5>,
     /// `[E, Q]`, labels 0..N.
     pub labels: Tensor<2, Int>,
+    /// `[E, Q]`, true for padding; none where there is none.
+    pub hidden: Option<Tensor<2, Bool>>,
 }
 
 /// A meta-batch of E episodes on a device.
@@ -41,6 +65,8 @@ struct HostImages {
     pixels: Vec<f32>,
     /// `[E, n]`, flattened.
     labels: Vec<i32>,
+    /// `[E, n]`, flattened.
+    hidden: Vec<bool>,
 }
 
 /// A meta-batch of E episodes on the host.
@@ -50,6 +76,8 @@ pub struct CollatedBatch {
     shape: ImageShape,
     support: HostImages,
     query: HostImages,
+    /// `[E, N]`, flattened.
+    absent: Vec<bool>,
 }
 
 /// Maps a byte to [-1, 1) as the released code does: x / 128 - 1.
@@ -57,35 +85,64 @@ pub fn normalize_pixel(byte: u8) -> f32 {
     f32::from(byte) / 128.0 - 1.0
 }
 
-/// Gathers the images of several episodes of the same size.
+/// Gathers the images of several episodes with the same number N of labels.
 ///
 /// Within an episode the images stand class by class; their order carries no meaning,
 /// since neither the transformer nor the batch statistics depend on it.
 pub fn collate(images: &ImageSet, plans: &[EpisodePlan]) -> CollatedBatch {
-    let gather = |role: fn(&PlannedClass) -> &[usize]| {
-        let mut pixels = Vec::new();
-        let mut labels = Vec::new();
-        for plan in plans {
-            for (label, planned) in plan.classes.iter().enumerate() {
-                for &image in role(planned) {
-                    let bytes = images.image(planned.class, image);
-                    if planned.quarter_turns == 0 {
-                        pixels.extend(bytes.iter().copied().map(normalize_pixel));
-                    } else {
-                        let turned = quarter_turn(bytes, images.shape(), planned.quarter_turns);
-                        pixels.extend(turned.into_iter().map(normalize_pixel));
-                    }
-                    labels.push(label as i32);
-                }
-            }
-        }
-        HostImages { pixels, labels }
+    let absent = |plan: &EpisodePlan| -> Vec<bool> {
+        let labels = 0..plan.ways;
+        labels.map(|label| !plan.has_label(label)).collect()
     };
     CollatedBatch {
         n_episodes: plans.len(),
         shape: images.shape(),
-        support: gather(|planned| &planned.support),
-        query: gather(|planned| &planned.query),
+        support: gather(images, plans, |plan| plan.support().collect(), true),
+        query: gather(images, plans, |plan| plan.query().collect(), false),
+        absent: plans.iter().flat_map(absent).collect(),
+    }
+}
+
+/// The images of one role of all plans, padded to the same number.
+fn gather(
+    images: &ImageSet,
+    plans: &[EpisodePlan],
+    role: fn(&EpisodePlan) -> Vec<PlannedImage>,
+    is_support: bool,
+) -> HostImages {
+    let chosen: Vec<Vec<PlannedImage>> = plans.iter().map(role).collect();
+    let n_images = chosen.iter().map(Vec::len).max().unwrap_or(0);
+    let mut host = HostImages {
+        pixels: Vec::with_capacity(plans.len() * n_images * images.shape().len()),
+        labels: Vec::with_capacity(plans.len() * n_images),
+        hidden: Vec::with_capacity(plans.len() * n_images),
+    };
+    for (plan, chosen) in plans.iter().zip(&chosen) {
+        let no_label = plan.ways as i32;
+        for (at, planned) in chosen.iter().enumerate() {
+            push_pixels(&mut host.pixels, images, planned);
+            let label = planned.label.map_or(no_label, |label| label as i32);
+            host.labels.push(label);
+            let is_removed = is_support && plan.removed.get(at).is_some_and(|&removed| removed);
+            host.hidden.push(is_removed);
+        }
+        let n_padding = n_images - chosen.len();
+        let n_pixels = n_padding * images.shape().len();
+        host.pixels.extend(std::iter::repeat_n(0.0, n_pixels));
+        let label = if is_support { no_label } else { 0 };
+        host.labels.extend(std::iter::repeat_n(label, n_padding));
+        host.hidden.extend(std::iter::repeat_n(true, n_padding));
+    }
+    host
+}
+
+fn push_pixels(pixels: &mut Vec<f32>, images: &ImageSet, planned: &PlannedImage) {
+    let bytes = images.image(planned.class, planned.image);
+    if planned.quarter_turns == 0 {
+        pixels.extend(bytes.iter().copied().map(normalize_pixel));
+    } else {
+        let turned = quarter_turn(bytes, images.shape(), planned.quarter_turns);
+        pixels.extend(turned.into_iter().map(normalize_pixel));
     }
 }
 
@@ -95,33 +152,58 @@ impl CollatedBatch {
         self.n_episodes
     }
 
+    /// Query images that are no padding, over all episodes.
+    pub fn n_query(&self) -> usize {
+        self.query.hidden.iter().filter(|&&hidden| !hidden).count()
+    }
+
     /// Copies the batch to a device.
     pub fn to_device(self, device: &Device) -> EpisodeBatch {
-        let Self {
-            n_episodes,
-            shape,
-            support,
-            query,
-        } = self;
-        let move_over = |host: HostImages| {
-            let n_images = host.labels.len() / n_episodes;
-            let ImageShape {
-                channels,
-                height,
-                width,
-            } = shape;
-            let images =
-                TensorData::new(host.pixels, [n_episodes, n_images, channels, height, width]);
-            let labels = TensorData::new(host.labels, [n_episodes, n_images]);
-            (
-                Tensor::from_data(images, device),
-                Tensor::from_data(labels, device),
-            )
+        let n_episodes = self.n_episodes;
+        let absent = mask(self.absent, n_episodes, device);
+        let (images, labels, hidden) = self.support.into_tensors(n_episodes, self.shape, device);
+        let support = SupportSet {
+            images,
+            labels,
+            hidden,
+            absent,
         };
-        let (images, labels) = move_over(support);
-        let support = SupportSet { images, labels };
-        let (images, labels) = move_over(query);
-        let query = QuerySet { images, labels };
+        let (images, labels, hidden) = self.query.into_tensors(n_episodes, self.shape, device);
+        let query = QuerySet {
+            images,
+            labels,
+            hidden,
+        };
         EpisodeBatch { support, query }
     }
+}
+
+impl HostImages {
+    fn into_tensors(
+        self,
+        n_episodes: usize,
+        shape: ImageShape,
+        device: &Device,
+    ) -> (Tensor<5>, Tensor<2, Int>, Option<Tensor<2, Bool>>) {
+        let n_images = self.labels.len() / n_episodes;
+        let ImageShape {
+            channels,
+            height,
+            width,
+        } = shape;
+        let images = TensorData::new(self.pixels, [n_episodes, n_images, channels, height, width]);
+        let labels = TensorData::new(self.labels, [n_episodes, n_images]);
+        (
+            Tensor::from_data(images, device),
+            Tensor::from_data(labels, device),
+            mask(self.hidden, n_episodes, device),
+        )
+    }
+}
+
+/// `[E, n]`, or none where nothing is marked.
+fn mask(marked: Vec<bool>, n_episodes: usize, device: &Device) -> Option<Tensor<2, Bool>> {
+    let columns = marked.len() / n_episodes;
+    let any = marked.iter().any(|&marked| marked);
+    any.then(|| Tensor::from_data(TensorData::new(marked, [n_episodes, columns]), device))
 }

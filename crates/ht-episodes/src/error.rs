@@ -42,12 +42,15 @@ pub enum EpisodeError {
     },
     /// A class has fewer images than one episode takes from it.
     #[error(
-        "class {class} has {images} images, but an episode takes {needed} \
-         (shots {shots} + queries {queries}): lower episodes.shots or episodes.queries"
+        "class {class} has {images} images{role}, but an episode takes {needed} \
+         (shots {shots}, queries {queries}, unlabelled {unlabelled}): \
+         lower episodes.shots, queries or unlabelled.per_class"
     )]
     TooFewImages {
         /// The class name.
         class: String,
+        /// Of which images, if not of all: `" in its labelled part"`.
+        role: &'static str,
         /// Images it has.
         images: usize,
         /// Images an episode takes.
@@ -56,11 +59,13 @@ pub enum EpisodeError {
         shots: usize,
         /// Query images per class.
         queries: usize,
+        /// Unlabelled support images per class.
+        unlabelled: usize,
     },
     /// A split has fewer classes than the episode has ways.
     #[error(
-        "the {split} split has {classes} classes, but episodes.ways is {ways}: \
-         lower episodes.ways or give the split more classes"
+        "the {split} split has {classes} classes, but an episode takes {ways} and \
+         {distractors} distractors: lower episodes.ways or give the split more classes"
     )]
     TooFewClasses {
         /// The split's name.
@@ -69,6 +74,8 @@ pub enum EpisodeError {
         classes: usize,
         /// Ways of the episodes.
         ways: usize,
+        /// Further classes without a label.
+        distractors: usize,
     },
     /// A split that cannot be made, or a key of it that makes no sense.
     #[error("split: {0}")]
@@ -82,6 +89,14 @@ pub enum EpisodeError {
         value: usize,
         /// What it should be.
         expected: &'static str,
+    },
+    /// A share or probability out of range.
+    #[error("{key} is {value}, expected a number between 0 and 1")]
+    BadShare {
+        /// The configuration key.
+        key: &'static str,
+        /// Its value.
+        value: f64,
     },
 }
 

@@ -2,22 +2,88 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One class of an episode; its position in the plan is its label.
+/// One class of an episode.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PlannedClass {
     /// Index of the class in the image set.
     pub class: usize,
+    /// Its label in this episode; none for a distractor.
+    pub label: Option<usize>,
     /// Counter-clockwise quarter turns of all its images.
     pub quarter_turns: u8,
     /// Images shown with their label.
     pub support: Vec<usize>,
-    /// Images to be classified; none of them is in `support`.
+    /// Images shown without it.
+    pub unlabelled: Vec<usize>,
+    /// Images to be classified.
     pub query: Vec<usize>,
 }
 
-/// The images of one episode. Label n is the n-th class.
+/// The images of one episode.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EpisodePlan {
-    /// N classes, in the random order that gives them their labels.
+    /// N: the most classes an episode of this kind has; labels are below it.
+    pub ways: usize,
+    /// The classes with a label, in order of the labels, then the distractors.
     pub classes: Vec<PlannedClass>,
+    /// For each support sample, in the order of [`support`](Self::support), whether it is
+    /// removed at random; empty where none is.
+    pub removed: Vec<bool>,
+}
+
+/// One image of a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlannedImage {
+    /// Index of the class in the image set.
+    pub class: usize,
+    /// Index of the image in the class.
+    pub image: usize,
+    /// Counter-clockwise quarter turns.
+    pub quarter_turns: u8,
+    /// The label it is shown with or must be given; none for an unlabelled sample.
+    pub label: Option<usize>,
+}
+
+impl EpisodePlan {
+    /// The support samples: class by class the labelled ones, then class by class the
+    /// unlabelled ones.
+    pub fn support(&self) -> impl Iterator<Item = PlannedImage> {
+        let labelled = self
+            .classes
+            .iter()
+            .flat_map(|class| class.images(&class.support, class.label));
+        let unlabelled = self
+            .classes
+            .iter()
+            .flat_map(|class| class.images(&class.unlabelled, None));
+        labelled.chain(unlabelled)
+    }
+
+    /// The query images, class by class.
+    pub fn query(&self) -> impl Iterator<Item = PlannedImage> {
+        self.classes
+            .iter()
+            .flat_map(|class| class.images(&class.query, class.label))
+    }
+
+    /// Whether a class of this episode has the label.
+    pub fn has_label(&self, label: usize) -> bool {
+        self.classes.iter().any(|class| class.label == Some(label))
+    }
+}
+
+impl PlannedClass {
+    fn images<'a>(
+        &self,
+        images: &'a [usize],
+        label: Option<usize>,
+    ) -> impl Iterator<Item = PlannedImage> + use<'a> {
+        let (class, quarter_turns) = (self.class, self.quarter_turns);
+        images.iter().map(move |&image| PlannedImage {
+            class,
+            image,
+            quarter_turns,
+            label,
+        })
+    }
 }

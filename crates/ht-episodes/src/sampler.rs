@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use rand::RngExt;
-use rand::seq::index;
+use rand::seq::{SliceRandom, index};
+use rand_chacha::ChaCha8Rng;
 
 use crate::{
-    ClassRotation, ClassSplit, EpisodeError, EpisodePlan, EpisodeSpec, ImageSet, PlannedClass,
-    Split, random,
+    ClassRotation, ClassSplit, EpisodeError, EpisodePlan, EpisodeSpec, ImageSet, Irregular,
+    PlannedClass, QueryPool, Removal, Split, Unlabelled, random,
 };
 
 /// Draws the episodes of one size from one image set.
@@ -56,25 +57,49 @@ impl EpisodeSampler {
     }
 
     fn check_split(&self, part: Split) -> Result<(), EpisodeError> {
+        let spec = &self.spec;
         let n_classes = self.split.classes(part).len() * self.copies(part);
-        if n_classes < self.spec.ways {
+        let distractors = spec.unlabelled.distractors;
+        if n_classes < spec.ways + distractors {
             return Err(EpisodeError::TooFewClasses {
                 split: part.name(),
                 classes: n_classes,
-                ways: self.spec.ways,
+                ways: spec.ways,
+                distractors,
             });
         }
-        let needed = self.spec.shots + self.spec.queries;
+        let per_class = spec.unlabelled.per_class;
         for &class in self.split.classes(part) {
-            let images = self.images.n_images(class);
-            if images < needed {
-                return Err(EpisodeError::TooFewImages {
-                    class: self.images.class_name(class).to_owned(),
-                    images,
-                    needed,
-                    shots: self.spec.shots,
-                    queries: self.spec.queries,
-                });
+            let n_images = self.images.n_images(class);
+            let n_labelled = spec
+                .division
+                .map_or(n_images, |division| division.n_labelled(n_images));
+            let of_labelled = spec.n_labelled_images();
+            let too_few = |role, images, needed| EpisodeError::TooFewImages {
+                class: self.images.class_name(class).to_owned(),
+                role,
+                images,
+                needed,
+                shots: spec.shots,
+                queries: spec.queries,
+                unlabelled: per_class,
+            };
+            if spec.division.is_none() {
+                let needed = match spec.query_pool {
+                    QueryPool::Disjoint => of_labelled + per_class,
+                    QueryPool::WholeClass => spec.queries.max(spec.shots + per_class),
+                };
+                if n_images < needed {
+                    return Err(too_few("", n_images, needed));
+                }
+            } else {
+                if n_labelled < of_labelled {
+                    return Err(too_few(" in its labelled part", n_labelled, of_labelled));
+                }
+                let n_other = n_images - n_labelled;
+                if n_other < per_class {
+                    return Err(too_few(" in its unlabelled part", n_other, per_class));
+                }
             }
         }
         Ok(())
@@ -107,196 +132,174 @@ impl EpisodeSampler {
 
     /// Episode `index` of a split: a pure function of its arguments.
     ///
-    /// Classes are drawn without replacement and in random order (their order is their
-    /// label), images of a class without replacement, so support and query are disjoint.
+    /// Classes are drawn without replacement and in random order, which gives them their
+    /// labels; images of a class without replacement, so support, unlabelled and query
+    /// images are disjoint (unless [`QueryPool::WholeClass`] says otherwise).
     pub fn plan(&self, seed: u64, split: Split, index: u64) -> EpisodePlan {
         let mut rng = random::stream(seed, "episode", split as u64, index);
         let classes = self.split.classes(split);
         let copies = self.copies(split);
-        let EpisodeSpec {
-            ways,
-            shots,
-            queries,
-        } = self.spec;
-        let chosen = index::sample(&mut rng, classes.len() * copies, ways);
+        let spec = &self.spec;
+        let labels = self.labels(&mut rng);
+        let n_distractors = spec.unlabelled.distractors;
+        let chosen = index::sample(
+            &mut rng,
+            classes.len() * copies,
+            labels.len() + n_distractors,
+        );
+        let labels = labels
+            .into_iter()
+            .map(Some)
+            .chain(std::iter::repeat_n(None, n_distractors));
         let classes = chosen
             .into_iter()
-            .map(|choice| {
+            .zip(labels)
+            .map(|(choice, label)| {
                 let class = classes[choice / copies];
                 let quarter_turns = match self.rotation_in(split) {
                     ClassRotation::None => 0,
                     ClassRotation::PerEpisode => rng.random_range(0..4u8),
                     ClassRotation::AsClasses => (choice % copies) as u8,
                 };
-                let n_images = self.images.n_images(class);
-                let images = index::sample(&mut rng, n_images, shots + queries).into_vec();
-                let (support, query) = images.split_at(shots);
-                PlannedClass {
-                    class,
-                    quarter_turns,
-                    support: support.to_vec(),
-                    query: query.to_vec(),
-                }
+                self.plan_class(class, label, quarter_turns, &mut rng)
             })
             .collect();
-        EpisodePlan { classes }
+        let mut plan = EpisodePlan {
+            ways: spec.ways,
+            classes,
+            removed: Vec::new(),
+        };
+        if split == Split::Train && spec.removal != Removal::default() {
+            plan.removed = removed(spec.removal, &plan, &mut rng);
+        }
+        plan
     }
+
+    /// The labels of an episode, in order: all of them, or as many as it has ways.
+    fn labels(&self, rng: &mut ChaCha8Rng) -> Vec<usize> {
+        let EpisodeSpec {
+            ways, irregular, ..
+        } = self.spec;
+        let Some(Irregular { min_ways, .. }) = irregular else {
+            return (0..ways).collect();
+        };
+        let drawn = rng.random_range(min_ways..=ways);
+        let mut labels = index::sample(rng, ways, drawn).into_vec();
+        labels.sort_unstable();
+        labels
+    }
+
+    fn plan_class(
+        &self,
+        class: usize,
+        label: Option<usize>,
+        quarter_turns: u8,
+        rng: &mut ChaCha8Rng,
+    ) -> PlannedClass {
+        let EpisodeSpec {
+            shots,
+            queries,
+            query_pool,
+            unlabelled: Unlabelled { per_class, .. },
+            irregular,
+            ..
+        } = self.spec;
+        let (n_shots, n_queries) = match (label, irregular) {
+            (None, _) => (0, 0),
+            (Some(_), None) => (shots, queries),
+            (Some(_), Some(Irregular { min_shots, .. })) => {
+                (rng.random_range(min_shots..=shots), queries)
+            }
+        };
+        let mut draw = |pool: &Pool, n: usize| -> Vec<usize> {
+            let positions = index::sample(rng, pool.len(), n);
+            positions.into_iter().map(|at| pool.image(at)).collect()
+        };
+        let (labelled, other) = self.pools(class);
+        let n_disjoint = match query_pool {
+            QueryPool::Disjoint => n_shots + n_queries,
+            QueryPool::WholeClass => n_shots,
+        };
+        let (mut support, unlabelled) = match other {
+            None => {
+                let mut images = draw(&labelled, n_disjoint + per_class);
+                let unlabelled = images.split_off(n_disjoint);
+                (images, unlabelled)
+            }
+            Some(other) => (draw(&labelled, n_disjoint), draw(&other, per_class)),
+        };
+        let query = match query_pool {
+            QueryPool::Disjoint => support.split_off(n_shots),
+            QueryPool::WholeClass => draw(&labelled, n_queries),
+        };
+        PlannedClass {
+            class,
+            label,
+            quarter_turns,
+            support,
+            unlabelled,
+            query,
+        }
+    }
+
+    /// The images of a class that may be labelled, and those that may not, if there is a
+    /// division.
+    fn pools(&self, class: usize) -> (Pool, Option<Pool>) {
+        let n_images = self.images.n_images(class);
+        let Some(division) = self.spec.division else {
+            return (Pool::All(n_images), None);
+        };
+        let mut images: Vec<usize> = (0..n_images).collect();
+        images.shuffle(&mut random::stream(
+            division.seed,
+            "division",
+            class as u64,
+            0,
+        ));
+        let other = images.split_off(division.n_labelled(n_images));
+        (Pool::Some(images), Some(Pool::Some(other)))
+    }
+}
+
+/// Images of one class to draw from.
+enum Pool {
+    /// The first n, which are all of them.
+    All(usize),
+    /// These.
+    Some(Vec<usize>),
+}
+
+impl Pool {
+    fn len(&self) -> usize {
+        match self {
+            Self::All(n_images) => *n_images,
+            Self::Some(images) => images.len(),
+        }
+    }
+
+    fn image(&self, at: usize) -> usize {
+        match self {
+            Self::All(_) => at,
+            Self::Some(images) => images[at],
+        }
+    }
+}
+
+/// Which support samples of a plan are removed (see [`Removal`]).
+fn removed(removal: Removal, plan: &EpisodePlan, rng: &mut ChaCha8Rng) -> Vec<bool> {
+    let mut up_to = |largest: f64| largest * rng.random::<f64>();
+    let (labelled, unlabelled) = (up_to(removal.labelled), up_to(removal.unlabelled));
+    plan.support()
+        .map(|sample| {
+            let probability = if sample.label.is_some() {
+                labelled
+            } else {
+                unlabelled
+            };
+            rng.random::<f64>() < probability
+        })
+        .collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::{ImageClass, ImageShape, SplitConfig, collate};
-
-    /// Every pixel tells which class and image it is.
-    fn images(n_classes: usize, n_images: usize) -> Arc<ImageSet> {
-        let shape = ImageShape {
-            channels: 1,
-            height: 1,
-            width: 2,
-        };
-        let class = |class: usize| ImageClass {
-            name: format!("c{class}"),
-            pixels: (0..n_images)
-                .flat_map(|image| [class as u8, image as u8])
-                .collect(),
-        };
-        let classes = (0..n_classes).map(class).collect();
-        Arc::new(ImageSet::new(shape, classes).expect("images in every class"))
-    }
-
-    fn sampler(spec: EpisodeSpec) -> EpisodeSampler {
-        let images = images(60, 12);
-        let config = SplitConfig::Seed {
-            seed: 5,
-            validation: 20,
-            test: 20,
-        };
-        let split = ClassSplit::new(&config, &images).expect("enough classes");
-        EpisodeSampler::new(images, split, spec, ClassRotation::None).expect("possible episodes")
-    }
-
-    proptest! {
-        #[test]
-        fn an_episode_is_balanced_disjoint_and_repeatable(
-            ways in 2..20usize, shots in 1..6usize, queries in 1..6usize,
-            seed: u64, index: u64, part in 0..3usize,
-        ) {
-            let sampler = sampler(EpisodeSpec { ways, shots, queries });
-            let split = Split::ALL[part];
-            let plan = sampler.plan(seed, split, index);
-            prop_assert_eq!(&plan, &sampler.plan(seed, split, index));
-            prop_assert_eq!(plan.classes.len(), ways);
-            let classes: HashSet<_> = plan.classes.iter().map(|c| c.class).collect();
-            prop_assert_eq!(classes.len(), ways);
-            for planned in &plan.classes {
-                prop_assert!(sampler.split.classes(split).contains(&planned.class));
-                prop_assert_eq!(planned.support.len(), shots);
-                prop_assert_eq!(planned.query.len(), queries);
-                let all: HashSet<_> = planned.support.iter().chain(&planned.query).collect();
-                prop_assert_eq!(all.len(), shots + queries);
-            }
-        }
-
-        #[test]
-        fn pixels_and_labels_stay_together(seed: u64, index: u64) {
-            let spec = EpisodeSpec { ways: 5, shots: 2, queries: 3 };
-            let sampler = sampler(spec);
-            let plan = sampler.plan(seed, Split::Train, index);
-            let device = burn::tensor::Device::flex();
-            let batch = collate(sampler.images(), std::slice::from_ref(&plan)).to_device(&device);
-            let pixels = batch.query.images.try_into_vec_as::<f32>().expect("f32");
-            let labels = batch.query.labels.into_data().iter::<i64>().collect::<Vec<_>>();
-            prop_assert_eq!(labels.len(), 15);
-            for (label, pixels) in labels.into_iter().zip(pixels.chunks(2)) {
-                let planned = &plan.classes[label as usize];
-                let byte = |value: f32| ((value + 1.0) * 128.0) as usize;
-                prop_assert_eq!(byte(pixels[0]), planned.class);
-                prop_assert!(planned.query.contains(&byte(pixels[1])));
-            }
-        }
-    }
-
-    #[test]
-    fn labels_are_given_at_random() {
-        let sampler = sampler(EpisodeSpec {
-            ways: 5,
-            shots: 1,
-            queries: 1,
-        });
-        let labels_of_one_class: HashSet<_> = (0..400)
-            .filter_map(|index| {
-                let plan = sampler.plan(0, Split::Test, index);
-                let class = sampler.split.classes(Split::Test)[0];
-                plan.classes.iter().position(|c| c.class == class)
-            })
-            .collect();
-        assert_eq!(labels_of_one_class.len(), 5);
-    }
-
-    #[test]
-    fn impossible_episodes_say_why() {
-        let check = |ways, shots, expected: &str| {
-            let images = images(60, 12);
-            let config = SplitConfig::Seed {
-                seed: 0,
-                validation: 6,
-                test: 20,
-            };
-            let split = ClassSplit::new(&config, &images).expect("enough classes");
-            let spec = EpisodeSpec {
-                ways,
-                shots,
-                queries: 3,
-            };
-            let error = EpisodeSampler::new(images, split, spec, ClassRotation::None)
-                .expect_err("impossible");
-            assert!(error.to_string().contains(expected), "{error}");
-        };
-        check(7, 1, "validation split has 6 classes");
-        check(5, 10, "has 12 images, but an episode takes 13");
-        check(1, 1, "episodes.ways is 1");
-        check(5, 0, "episodes.shots is 0");
-    }
-
-    #[test]
-    fn turned_classes_count_four_times_in_training_only() {
-        let shape = ImageShape {
-            channels: 1,
-            height: 2,
-            width: 2,
-        };
-        let class = |name: &str| ImageClass {
-            name: name.to_owned(),
-            pixels: vec![0; 8],
-        };
-        let classes = ["a", "b", "c", "d", "e"].map(class).to_vec();
-        let images = Arc::new(ImageSet::new(shape, classes).expect("images"));
-        let config = SplitConfig::Seed {
-            seed: 0,
-            validation: 2,
-            test: 2,
-        };
-        let split = ClassSplit::new(&config, &images).expect("enough classes");
-        let spec = EpisodeSpec {
-            ways: 2,
-            shots: 1,
-            queries: 1,
-        };
-        let rotation = ClassRotation::AsClasses;
-        let sampler =
-            EpisodeSampler::new(images, split, spec, rotation).expect("one class is four");
-        let turns = |split| -> HashSet<u8> {
-            (0..50)
-                .flat_map(|index| sampler.plan(1, split, index).classes)
-                .map(|planned| planned.quarter_turns)
-                .collect()
-        };
-        assert_eq!(turns(Split::Train).len(), 4);
-        assert_eq!(turns(Split::Test), HashSet::from([0]));
-    }
-}
+mod tests;

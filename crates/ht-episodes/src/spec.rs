@@ -1,11 +1,11 @@
-//! The size of an episode: how many classes, and how many images of each.
+//! The size of an episode: how many classes, and how many images of each in which role.
 
 use serde::{Deserialize, Serialize};
 
 use crate::EpisodeError;
 
 /// An N-way K-shot episode with a number of query images per class.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EpisodeSpec {
     /// N: classes per episode.
@@ -14,17 +14,123 @@ pub struct EpisodeSpec {
     pub shots: usize,
     /// Query images per class.
     pub queries: usize,
+    /// Where the query images come from.
+    #[serde(default)]
+    pub query_pool: QueryPool,
+    /// Support images without a label.
+    #[serde(default)]
+    pub unlabelled: Unlabelled,
+    /// The fixed division of each class into images that may be labelled and images that
+    /// may not, or none.
+    #[serde(default)]
+    pub division: Option<Division>,
+    /// Fewer ways and shots than N and K, drawn for each episode, or always N and K.
+    #[serde(default)]
+    pub irregular: Option<Irregular>,
+    /// Random removal of support samples.
+    #[serde(default)]
+    pub removal: Removal,
+}
+
+/// Which images of a class the query set is drawn from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QueryPool {
+    /// Those that the support set does not show.
+    #[default]
+    Disjoint,
+    /// All of them, as in the released code: a query image can be a support image
+    /// (docs/paper.md, deviation D4).
+    WholeClass,
+}
+
+/// Unlabelled images in the support set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unlabelled {
+    /// M: unlabelled images of each class of the episode.
+    pub per_class: usize,
+    /// H: further classes of which M unlabelled images each are mixed in.
+    #[serde(default)]
+    pub distractors: usize,
+}
+
+/// A division of every class that is the same in all episodes: support and query images come
+/// from one part, unlabelled ones from the other (Ren et al., 2018: 10 % labelled for
+/// Omniglot and tieredImageNet, 40 % for miniImageNet).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Division {
+    /// Share of each class's images that may be labelled, rounded up to whole images.
+    pub labelled: f64,
+    /// Seed of the division.
+    pub seed: u64,
+}
+
+impl Division {
+    /// Images of the labelled part of a class with `n_images` images.
+    pub fn n_labelled(self, n_images: usize) -> usize {
+        ((n_images as f64 * self.labelled).ceil() as usize).min(n_images)
+    }
+}
+
+/// Episodes of different sizes: ways are drawn per episode, shots per class, uniformly
+/// between these and the largest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Irregular {
+    /// Fewest ways.
+    pub min_ways: usize,
+    /// Fewest shots of a class.
+    pub min_shots: usize,
+}
+
+/// Random removal as in the released code: per episode a probability is drawn between 0 and
+/// the given one, then each sample is removed with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Removal {
+    /// Largest probability for labelled samples.
+    #[serde(default)]
+    pub labelled: f64,
+    /// Largest probability for unlabelled samples.
+    #[serde(default)]
+    pub unlabelled: f64,
 }
 
 impl EpisodeSpec {
-    /// S: support images per episode.
-    pub fn n_support(&self) -> usize {
-        self.ways * self.shots
+    /// A regular, supervised episode.
+    pub fn new(ways: usize, shots: usize, queries: usize) -> Self {
+        Self {
+            ways,
+            shots,
+            queries,
+            query_pool: QueryPool::Disjoint,
+            unlabelled: Unlabelled::default(),
+            division: None,
+            irregular: None,
+            removal: Removal::default(),
+        }
     }
 
-    /// Q: query images per episode.
+    /// S: the most support images an episode can have, labelled or not.
+    pub fn n_support(&self) -> usize {
+        self.ways * (self.shots + self.unlabelled.per_class)
+            + self.unlabelled.distractors * self.unlabelled.per_class
+    }
+
+    /// Q: the most query images an episode can have.
     pub fn n_query(&self) -> usize {
         self.ways * self.queries
+    }
+
+    /// Images that one class gives from its labelled part: support and query together, or
+    /// the larger of them where they may overlap.
+    pub(crate) fn n_labelled_images(&self) -> usize {
+        match self.query_pool {
+            QueryPool::Disjoint => self.shots + self.queries,
+            QueryPool::WholeClass => self.shots.max(self.queries),
+        }
     }
 
     pub(crate) fn check(&self) -> Result<(), EpisodeError> {
@@ -41,6 +147,59 @@ impl EpisodeSpec {
         };
         at_least("episodes.ways", self.ways, 2, "at least 2")?;
         at_least("episodes.shots", self.shots, 1, "at least 1")?;
-        at_least("episodes.queries", self.queries, 1, "at least 1")
+        at_least("episodes.queries", self.queries, 1, "at least 1")?;
+        if self.unlabelled.distractors > 0 {
+            at_least(
+                "episodes.unlabelled.per_class",
+                self.unlabelled.per_class,
+                1,
+                "at least 1, since episodes.unlabelled.distractors is not 0",
+            )?;
+        }
+        if let Some(Irregular {
+            min_ways,
+            min_shots,
+        }) = self.irregular
+        {
+            for (key, value, least, most, expected) in [
+                (
+                    "episodes.irregular.min_ways",
+                    min_ways,
+                    2,
+                    self.ways,
+                    "2 to episodes.ways",
+                ),
+                (
+                    "episodes.irregular.min_shots",
+                    min_shots,
+                    1,
+                    self.shots,
+                    "1 to episodes.shots",
+                ),
+            ] {
+                if !(least..=most).contains(&value) {
+                    return Err(EpisodeError::BadNumber {
+                        key,
+                        value,
+                        expected,
+                    });
+                }
+            }
+        }
+        let shares = [
+            ("episodes.removal.labelled", self.removal.labelled, 0.0),
+            ("episodes.removal.unlabelled", self.removal.unlabelled, 0.0),
+            (
+                "episodes.division.labelled",
+                self.division.map_or(1.0, |division| division.labelled),
+                f64::MIN_POSITIVE,
+            ),
+        ];
+        for (key, value, least) in shares {
+            if !(least..=1.0).contains(&value) {
+                return Err(EpisodeError::BadShare { key, value });
+            }
+        }
+        Ok(())
     }
 }

@@ -264,11 +264,7 @@ fn the_real_omniglot_from_npz_and_from_its_archive() {
     let split = ClassSplit::new(&SplitConfig::File { path }, &set).expect("every class is there");
     let sizes = Split::ALL.map(|part| split.classes(part).len());
     assert_eq!(sizes, [1028, 172, 423]);
-    let spec = EpisodeSpec {
-        ways: 20,
-        shots: 5,
-        queries: 15,
-    };
+    let spec = EpisodeSpec::new(20, 5, 15);
     let sampler = EpisodeSampler::new(set.clone().into(), split, spec, ClassRotation::AsClasses);
     assert!(sampler.is_ok());
 

@@ -6,7 +6,7 @@ use burn::tensor::activation::relu;
 use ht_cnn::Geometry;
 
 use crate::image_encoder::{Convolution, pixel_mean};
-use crate::{ActivationEncoderConfig, ParameterInit};
+use crate::{ActivationEncoderConfig, NonlinearFeatures, ParameterInit, Pass};
 
 /// Which layer an encoder serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,13 +15,15 @@ pub(crate) enum EncodedLayer {
     Convolution {
         /// F of the CNN, which is also the encoder's.
         kernel: usize,
+        /// Its output channels.
+        outputs: usize,
     },
     /// The logits layer: one convolution of 3 x 3.
     Logits,
 }
 
 /// Convolutions without padding; the features are the means over the pixels of each one's
-/// output before the nonlinearity, side by side.
+/// output, side by side, before the nonlinearity or after it.
 #[derive(Module, Debug)]
 pub struct ActivationEncoder {
     convolutions: Vec<Convolution>,
@@ -29,6 +31,10 @@ pub struct ActivationEncoder {
     strides: Vec<usize>,
     #[module(skip)]
     width: usize,
+    #[module(skip)]
+    nonlinear: bool,
+    #[module(skip)]
+    dropout: f64,
 }
 
 impl ActivationEncoder {
@@ -42,9 +48,17 @@ impl ActivationEncoder {
         layer: EncodedLayer,
         init: &mut ParameterInit,
     ) -> Self {
-        let (kernel, depth) = match layer {
-            EncodedLayer::Convolution { kernel } => (kernel, 2),
-            EncodedLayer::Logits => (3, 1),
+        let (kernel, depth, channels) = match layer {
+            EncodedLayer::Convolution { kernel, outputs } => {
+                (kernel, 2, input.channels.max(outputs))
+            }
+            EncodedLayer::Logits => (3, 1, input.channels),
+        };
+        let width = config.width.unwrap_or(channels);
+        let nonlinear = match config.nonlinear {
+            NonlinearFeatures::None => false,
+            NonlinearFeatures::LogitsLayer => layer == EncodedLayer::Logits,
+            NonlinearFeatures::AllLayers => true,
         };
         let side = input.height.min(input.width);
         let shrunk = side < kernel;
@@ -57,15 +71,17 @@ impl ActivationEncoder {
                 break;
             }
             let stride = if shrunk || i + 1 == depth { 1 } else { 2 };
-            convolutions.push(Convolution::new(channels, config.width, kernel, init));
+            convolutions.push(Convolution::new(channels, width, kernel, init));
             strides.push(stride);
-            channels = config.width;
+            channels = width;
             side = (side - kernel) / stride + 1;
         }
         Self {
             convolutions,
             strides,
-            width: config.width,
+            width,
+            nonlinear,
+            dropout: config.dropout,
         }
     }
 
@@ -79,17 +95,21 @@ impl ActivationEncoder {
     /// # Shapes
     /// - `activations`: `[E, S, C, H, W]`
     /// - returns: `[E, S, A]`
-    pub fn forward(&self, activations: Tensor<5>) -> Tensor<3> {
+    pub fn forward(&self, activations: Tensor<5>, pass: &mut Pass) -> Tensor<3> {
         let [e, s, c, h, w] = activations.dims();
         let mut x = activations.reshape([e * s, c, h, w]);
         let mut features = Vec::with_capacity(self.convolutions.len());
         for (i, (convolution, &stride)) in self.convolutions.iter().zip(&self.strides).enumerate() {
-            if i > 0 {
+            if i > 0 && !self.nonlinear {
                 x = relu(x);
             }
             x = convolution.forward(x, stride, [(0, 0); 2]);
+            if self.nonlinear {
+                x = relu(x);
+            }
             features.push(pixel_mean(x.clone()));
         }
-        Tensor::cat(features, 1).reshape([e, s, self.n_features()])
+        let features = Tensor::cat(features, 1).reshape([e, s, self.n_features()]);
+        pass.drop(features, self.dropout)
     }
 }

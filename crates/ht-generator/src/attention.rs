@@ -1,16 +1,19 @@
-//! Multi-head self-attention with free widths for queries and keys and for values.
+//! Multi-head attention with free widths for queries and keys and for values.
 //!
 //! Burn's own attention ties all widths to the token width; the paper's fractions
 //! (appendix B) need them apart.
 
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::Tensor;
-use burn::tensor::activation::softmax;
+use burn::tensor::activation::{sigmoid, softmax};
+use burn::tensor::{Bool, Tensor};
 
-use crate::ParameterInit;
+use crate::{AttentionWeighting, ParameterInit, Pass};
 
-/// Self-attention over all tokens, without mask and positions.
+/// Subtracted from the score of a hidden token: its weight becomes exactly zero.
+const HIDDEN_SCORE: f64 = 1e8;
+
+/// Attention without positions.
 #[derive(Module, Debug)]
 pub struct Attention {
     query: Linear,
@@ -19,6 +22,8 @@ pub struct Attention {
     output: Linear,
     #[module(skip)]
     heads: usize,
+    #[module(skip)]
+    weighting: AttentionWeighting,
 }
 
 impl Attention {
@@ -28,6 +33,7 @@ impl Attention {
         query_key: usize,
         value: usize,
         heads: usize,
+        weighting: AttentionWeighting,
         init: &mut ParameterInit,
     ) -> Self {
         Self {
@@ -36,28 +42,58 @@ impl Attention {
             value: init.linear(width, value),
             output: init.linear(value, width),
             heads,
+            weighting,
         }
     }
 
+    /// Attention with given projections: for constructions by hand.
+    pub fn from_projections(query: Linear, key: Linear, value: Linear, output: Linear) -> Self {
+        Self {
+            query,
+            key,
+            value,
+            output,
+            heads: 1,
+            weighting: AttentionWeighting::Softmax,
+        }
+    }
+
+    /// Mixes the values of `source` tokens for each of `tokens`; self-attention where both
+    /// are the same.
+    ///
     /// # Shapes
-    /// - `tokens`: `[E, T, D]`, returns the same
-    pub fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
-        let [e, t, _] = tokens.dims();
+    /// - `tokens`: `[E, T, D]`; `source`: `[E, T', D]`
+    /// - `hidden`: `[E, T']`, true for tokens of `source` that nobody attends to
+    /// - returns: `[E, T, D]`
+    pub fn forward(
+        &self,
+        tokens: Tensor<3>,
+        source: Tensor<3>,
+        hidden: Option<&Tensor<2, Bool>>,
+        pass: &mut Pass,
+    ) -> Tensor<3> {
         let split = |x: Tensor<3>| {
-            let [_, _, columns] = x.dims();
+            let [e, t, columns] = x.dims();
             x.reshape([e, t, self.heads, columns / self.heads])
                 .swap_dims(1, 2)
         };
-        let q = split(self.query.forward(tokens.clone()));
-        let k = split(self.key.forward(tokens.clone()));
-        let v = split(self.value.forward(tokens));
+        let q = split(self.query.forward(tokens));
+        let k = split(self.key.forward(source.clone()));
+        let v = split(self.value.forward(source));
         let [_, _, _, head_width] = q.dims();
-        let scores = q.matmul(k.transpose()) / (head_width as f64).sqrt();
-        let mixed = softmax(scores, 3).matmul(v);
-        let [_, _, _, value_width] = mixed.dims();
-        let joined = mixed
-            .swap_dims(1, 2)
-            .reshape([e, t, self.heads * value_width]);
+        let mut scores = q.matmul(k.transpose()) / (head_width as f64).sqrt();
+        if let Some(hidden) = hidden {
+            let penalty: Tensor<4> = hidden.clone().float().unsqueeze_dims(&[1, 2]);
+            scores = scores - penalty * HIDDEN_SCORE;
+        }
+        let weights = match self.weighting {
+            AttentionWeighting::Softmax => softmax(scores, 3),
+            AttentionWeighting::Sigmoid => sigmoid(scores),
+        };
+        pass.note("attention", &weights);
+        let mixed = weights.matmul(v);
+        let [e, heads, t, value_width] = mixed.dims();
+        let joined = mixed.swap_dims(1, 2).reshape([e, t, heads * value_width]);
         self.output.forward(joined)
     }
 }

@@ -1,7 +1,14 @@
 //! What a person writes about the generator, and what can be wrong with it.
 
-use ht_cnn::{Padding, WeightAllocation};
+mod transformer;
+
+use ht_cnn::{CnnSpec, Padding, WeightAllocation};
 use serde::{Deserialize, Serialize};
+
+pub use transformer::{
+    Architecture, AttentionWeighting, BlockActivation, FeedForwardConfig, LastBlock, NormOrder,
+    Size, TransformerConfig,
+};
 
 /// The weight generator as a person writes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -11,16 +18,33 @@ pub struct GeneratorConfig {
     pub allocation: WeightAllocation,
     /// Which convolution layers are learned instead of generated.
     pub learned_layers: LearnedLayers,
+    /// Where scale and shift of the batch normalisation come from in generated layers.
+    #[serde(default)]
+    pub norm_weights: NormWeights,
+    /// Whether a learned tensor of the same shape is added to each generated one.
+    #[serde(default)]
+    pub added_weights: bool,
+    /// Whether the query pass has learned tensors of its own.
+    #[serde(default)]
+    pub learned_tensors: LearnedTensors,
     /// Width of the label and weight embeddings in each token.
     pub embedding_width: usize,
     /// How the weight tokens of the logits layer start.
     pub logits_tokens: LogitsTokens,
+    /// What the logits layer's generator sees of its input.
+    #[serde(default)]
+    pub logits_features: LogitsFeatures,
+    /// Where padding and removed support samples are left out.
+    #[serde(default)]
+    pub hidden_samples: HiddenSamples,
     /// The encoder of the raw support images, or none.
     pub image_encoder: Option<ImageEncoderConfig>,
     /// The encoders of each layer's input activations, or none.
     pub activation_encoder: Option<ActivationEncoderConfig>,
     /// The transformer of each generated layer.
     pub transformer: TransformerConfig,
+    /// Learned classifiers on top of the inner layers, which guide the first steps, or none.
+    pub warmup_heads: Option<WarmupHeadsConfig>,
 }
 
 /// Convolution layers whose kernels are parameters, shared by all episodes. The logits
@@ -54,6 +78,28 @@ impl LearnedLayers {
     }
 }
 
+/// Source of scale and shift in generated layers; learned layers always learn theirs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NormWeights {
+    /// Parameters, shared by all episodes (paper, section 5.1).
+    #[default]
+    Learned,
+    /// The transformer.
+    Generated,
+}
+
+/// Learned tensors that the CNN's layers use: kernels, scales and shifts, added ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LearnedTensors {
+    /// The support pass and the query pass use the same.
+    #[default]
+    Shared,
+    /// Each pass has its own, as under `separate_bn_vars` of the released code.
+    PerPass,
+}
+
 /// Initial value of the logits layer's weight tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -65,8 +111,33 @@ pub enum LogitsTokens {
     FromLabels,
 }
 
+/// What the logits layer's generator sees of its input activations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogitsFeatures {
+    /// What the activation encoder makes of them.
+    #[default]
+    Encoded,
+    /// The flattened activations themselves.
+    Flattened,
+    /// Both, the flattened ones first.
+    Both,
+}
+
+/// Where a hidden support sample is left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HiddenSamples {
+    /// Everywhere: no token attends to it, and the batch statistics leave it out.
+    #[default]
+    Removed,
+    /// Only from the attention, as in the released code: it still counts in the statistics
+    /// (docs/paper.md, deviation D8).
+    KeysOnly,
+}
+
 /// Convolutions over the raw images, common to all layers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageEncoderConfig {
     /// 3 x 3 convolutions: stride 2, the last one 1.
@@ -75,76 +146,45 @@ pub struct ImageEncoderConfig {
     pub width: usize,
     /// Padding of each.
     pub padding: Padding,
+    /// Dropout rate of the features, in training.
+    #[serde(default)]
+    pub dropout: f64,
 }
 
 /// Convolutions over a layer's input activations, one encoder per generated layer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ActivationEncoderConfig {
-    /// Channels of each convolution.
-    pub width: usize,
-}
-
-/// Where a transformer block normalises.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NormOrder {
-    /// Before attention and feed-forward part, and once at the end: trains much faster.
-    Pre,
-    /// After each residual sum, as released.
-    Post,
-}
-
-/// Nonlinearity of a block's feed-forward part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BlockActivation {
-    /// max(x, 0).
-    Relu,
-    /// The exact Gaussian error unit.
-    Gelu,
-    /// x for x > 0, 0.1 x otherwise (not the CNN's 0.01).
-    LeakyRelu,
-}
-
-/// A width, relative to the token width or absolute.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Size {
-    /// A fraction of the token width D, rounded up to a multiple of the heads.
-    Fraction(f64),
-    /// A number of columns.
-    Absolute(usize),
-}
-
-impl Size {
-    /// The number of columns for token width `d`.
-    pub fn resolve(self, d: usize, heads: usize) -> usize {
-        match self {
-            Self::Fraction(fraction) => ((d as f64 * fraction) as usize).next_multiple_of(heads),
-            Self::Absolute(columns) => columns,
-        }
-    }
-}
-
-/// A transformer: encoder blocks without positions and without a causal mask.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct TransformerConfig {
-    /// Blocks.
-    pub blocks: usize,
-    /// Attention heads.
-    pub heads: usize,
-    /// Where the blocks normalise.
-    pub norm: NormOrder,
-    /// Columns of queries and keys, over all heads.
-    pub query_key: Size,
-    /// Columns of values, over all heads.
-    pub value: Size,
-    /// Inner columns of the feed-forward part.
-    pub inner: Size,
-    /// Its nonlinearity.
-    pub activation: BlockActivation,
+pub struct ActivationEncoderConfig {
+    /// Channels of each convolution; left out: the larger of the layer's input and output
+    /// channels.
+    pub width: Option<usize>,
+    /// Which encoders take the mean after the nonlinearity instead of before.
+    #[serde(default)]
+    pub nonlinear: NonlinearFeatures,
+    /// Dropout rate of the features, in training.
+    #[serde(default)]
+    pub dropout: f64,
+}
+
+/// Encoders whose features are means of ReLU outputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NonlinearFeatures {
+    /// None.
+    #[default]
+    None,
+    /// Only the logits layer's: what `nonlinear_feature` of the released code does.
+    LogitsLayer,
+    /// All: what its name says.
+    AllLayers,
+}
+
+/// Auxiliary classifiers on the inner convolution layers (released code, `warmup_steps`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WarmupHeadsConfig {
+    /// T: steps after which only the real logits count.
+    pub steps: u64,
 }
 
 /// A generator that cannot be built.
@@ -160,6 +200,16 @@ pub enum GeneratorError {
         /// What it should be.
         expected: String,
     },
+    /// Two options that exclude each other.
+    #[error("{key} cannot be combined with {other}: {cause}")]
+    Excluded {
+        /// The configuration key.
+        key: &'static str,
+        /// The other one, with its value.
+        other: &'static str,
+        /// Why.
+        cause: &'static str,
+    },
     /// Samples without features: the generator would see labels only.
     #[error(
         "generator.image_encoder and generator.activation_encoder are both missing, \
@@ -168,68 +218,110 @@ pub enum GeneratorError {
     NoFeatures,
 }
 
+impl GeneratorError {
+    fn check_positive(numbers: &[(&'static str, usize)]) -> Result<(), Self> {
+        match numbers.iter().find(|(_, value)| *value == 0) {
+            Some(&(key, _)) => Err(Self::BadNumber {
+                key,
+                value: "0".to_owned(),
+                expected: "at least 1".to_owned(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn check_rate(key: &'static str, rate: f64) -> Result<(), Self> {
+        if (0.0..1.0).contains(&rate) {
+            return Ok(());
+        }
+        Err(Self::BadNumber {
+            key,
+            value: rate.to_string(),
+            expected: "a rate in [0, 1)".to_owned(),
+        })
+    }
+}
+
 impl GeneratorConfig {
-    /// Checks everything that would keep a generator for a CNN of `depth` layers from
-    /// being built.
+    /// Checks everything that would keep a generator for a CNN from being built.
     ///
     /// # Errors
     /// The first key that is out of range.
-    pub fn check(&self, depth: usize) -> Result<(), GeneratorError> {
-        let fail = |key, value: String, expected: String| {
-            Err(GeneratorError::BadNumber {
-                key,
-                value,
-                expected,
-            })
-        };
+    pub fn check(&self, spec: &CnnSpec) -> Result<(), GeneratorError> {
+        let depth = spec.layers.len();
         let n_learned = self.learned_layers.count();
         if n_learned > depth {
-            return fail(
-                "generator.learned_layers",
-                n_learned.to_string(),
-                format!("at most cnn.depth = {depth}"),
-            );
+            return Err(GeneratorError::BadNumber {
+                key: "generator.learned_layers",
+                value: n_learned.to_string(),
+                expected: format!("at most cnn.depth = {depth}"),
+            });
         }
         if self.image_encoder.is_none() && self.activation_encoder.is_none() {
             return Err(GeneratorError::NoFeatures);
         }
-        let transformer = &self.transformer;
-        let mut positive = vec![
-            ("generator.embedding_width", self.embedding_width),
-            ("generator.transformer.blocks", transformer.blocks),
-            ("generator.transformer.heads", transformer.heads),
-        ];
+        if self.allocation == WeightAllocation::Spatial {
+            let cause = "a spatial slice has no place for one value per output channel";
+            let other = "generator.allocation = \"spatial\"";
+            let has_bias = spec.layers.iter().any(|layer| layer.bias);
+            let keys = [
+                ("cnn.bias", has_bias),
+                (
+                    "generator.norm_weights",
+                    self.norm_weights == NormWeights::Generated,
+                ),
+            ];
+            if let Some(&(key, _)) = keys.iter().find(|(_, is_set)| *is_set) {
+                return Err(GeneratorError::Excluded { key, other, cause });
+            }
+        }
+        if self.warmup_heads.is_some() && depth < 2 {
+            return Err(GeneratorError::BadNumber {
+                key: "generator.warmup_heads with cnn.depth",
+                value: depth.to_string(),
+                expected: "at least 2 layers, since the last one has no head".to_owned(),
+            });
+        }
+        GeneratorError::check_positive(&[("generator.embedding_width", self.embedding_width)])?;
+        if let Some(heads) = &self.warmup_heads {
+            let steps = usize::try_from(heads.steps).unwrap_or(usize::MAX);
+            GeneratorError::check_positive(&[("generator.warmup_heads.steps", steps)])?;
+        }
         if let Some(encoder) = &self.image_encoder {
-            positive.push(("generator.image_encoder.depth", encoder.depth));
-            positive.push(("generator.image_encoder.width", encoder.width));
+            GeneratorError::check_positive(&[
+                ("generator.image_encoder.depth", encoder.depth),
+                ("generator.image_encoder.width", encoder.width),
+            ])?;
+            GeneratorError::check_rate("generator.image_encoder.dropout", encoder.dropout)?;
+            encoder.check_fits(spec.image.height.min(spec.image.width))?;
         }
         if let Some(encoder) = &self.activation_encoder {
-            positive.push(("generator.activation_encoder.width", encoder.width));
+            let width = encoder.width.unwrap_or(1);
+            GeneratorError::check_positive(&[("generator.activation_encoder.width", width)])?;
+            GeneratorError::check_rate("generator.activation_encoder.dropout", encoder.dropout)?;
         }
-        for (key, value) in positive {
-            if value == 0 {
-                return fail(key, "0".to_owned(), "at least 1".to_owned());
+        self.transformer.check()
+    }
+}
+
+impl ImageEncoderConfig {
+    /// Without padding, each convolution needs as many pixels as its kernel.
+    fn check_fits(&self, side: usize) -> Result<(), GeneratorError> {
+        let mut side = side;
+        for number in 1..=self.depth {
+            if self.padding == Padding::Valid && side < 3 {
+                return Err(GeneratorError::BadNumber {
+                    key: "generator.image_encoder.depth",
+                    value: self.depth.to_string(),
+                    expected: format!(
+                        "less than {number} without padding: convolution {number} gets only \
+                         {side} x {side} pixels"
+                    ),
+                });
             }
-        }
-        for (key, size) in [
-            ("generator.transformer.query_key", transformer.query_key),
-            ("generator.transformer.value", transformer.value),
-            ("generator.transformer.inner", transformer.inner),
-        ] {
-            match size {
-                Size::Fraction(fraction) if !(fraction > 0.0 && fraction <= 16.0) => {
-                    return fail(
-                        key,
-                        fraction.to_string(),
-                        "a fraction in (0, 16]".to_owned(),
-                    );
-                }
-                Size::Absolute(n) if n == 0 || n % transformer.heads != 0 => {
-                    let expected = format!("a multiple of heads = {}", transformer.heads);
-                    return fail(key, n.to_string(), expected);
-                }
-                Size::Fraction(_) | Size::Absolute(_) => {}
-            }
+            let stride = if number == self.depth { 1 } else { 2 };
+            let (before, after) = self.padding.zeros(side, 3, stride);
+            side = (before + side + after - 3) / stride + 1;
         }
         Ok(())
     }
@@ -238,14 +330,6 @@ impl GeneratorConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn fractions_are_rounded_up_to_whole_heads() {
-        assert_eq!(Size::Fraction(1.0).resolve(80, 2), 80);
-        assert_eq!(Size::Fraction(0.5).resolve(433, 8), 216);
-        assert_eq!(Size::Fraction(0.5).resolve(105, 8), 56);
-        assert_eq!(Size::Absolute(64).resolve(433, 8), 64);
-    }
 
     #[test]
     fn learned_layers_count_from_their_end() {

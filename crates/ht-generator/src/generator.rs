@@ -2,12 +2,13 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, assert_shape};
-use ht_cnn::{Activations, CnnSpec, GeneratedCnn, LogitsWeights, SliceGrid};
+use ht_cnn::{Activations, CnnSpec, GeneratedCnn, SliceGrid, flatten_features, logits};
 use ht_episodes::SupportSet;
 
 use crate::activation_encoder::EncodedLayer;
 use crate::{
-    ConvSource, GeneratorConfig, GeneratorError, ImageEncoder, LayerGenerator, ParameterInit,
+    ConvSource, Generation, GeneratorConfig, GeneratorError, HiddenSamples, ImageEncoder,
+    LayerGenerator, LogitsSource, ParameterInit, Pass, Samples, WarmupHeads,
 };
 
 /// A support set in, a CNN out.
@@ -15,9 +16,12 @@ use crate::{
 pub struct WeightGenerator {
     image_encoder: Option<ImageEncoder>,
     layers: Vec<ConvSource>,
-    logits: LayerGenerator,
+    logits: LogitsSource,
+    warmup_heads: Option<WarmupHeads>,
     #[module(skip)]
     spec: CnnSpec,
+    #[module(skip)]
+    hidden_samples: HiddenSamples,
 }
 
 impl WeightGenerator {
@@ -33,8 +37,8 @@ impl WeightGenerator {
         seed: u64,
         device: &Device,
     ) -> Result<Self, GeneratorError> {
+        config.check(spec)?;
         let depth = spec.layers.len();
-        config.check(depth)?;
         let mut init = ParameterInit::new(seed, 0, device);
         let image_encoder = config
             .image_encoder
@@ -50,23 +54,26 @@ impl WeightGenerator {
                 ConvSource::new(config, spec.ways, layer, is_learned, &mut init)
             })
             .collect();
-        let logits_slices = SliceGrid {
+        let slices = SliceGrid {
             count: spec.ways,
             len: spec.n_features() + 1,
         };
-        let logits = LayerGenerator::new(
-            config,
-            spec.ways,
-            spec.last_activations(),
-            logits_slices,
-            EncodedLayer::Logits,
-            &mut ParameterInit::new(seed, depth as u64 + 1, device),
-        );
+        let mut init = ParameterInit::new(seed, depth as u64 + 1, device);
+        let input = spec.last_activations();
+        let layer = EncodedLayer::Logits;
+        let generator = LayerGenerator::new(config, spec.ways, input, slices, layer, &mut init);
+        let logits = LogitsSource::new(config, generator, spec.ways, spec.n_features(), &mut init);
+        let mut init = ParameterInit::new(seed, depth as u64 + 2, device);
+        let warmup_heads = config
+            .warmup_heads
+            .map(|heads| WarmupHeads::new(heads, spec, &mut init));
         Ok(Self {
             image_encoder,
             layers,
             logits,
+            warmup_heads,
             spec: spec.clone(),
+            hidden_samples: config.hidden_samples,
         })
     }
 
@@ -82,7 +89,12 @@ impl WeightGenerator {
 
     /// Generator of the logits layer.
     pub fn logits(&self) -> &LayerGenerator {
-        &self.logits
+        self.logits.generator()
+    }
+
+    /// The auxiliary classifiers, if there are any.
+    pub fn warmup_heads(&self) -> Option<&WarmupHeads> {
+        self.warmup_heads.as_ref()
     }
 
     /// Writes the weights of one CNN per episode.
@@ -90,35 +102,67 @@ impl WeightGenerator {
     /// # Shapes
     /// - `support.images`: `[E, S, C, H, W]`; `support.labels`: `[E, S]`, 0..=N
     pub fn generate(&self, support: &SupportSet) -> GeneratedCnn {
+        self.generate_in(support, &mut Pass::evaluation()).cnn
+    }
+
+    /// The same in a given pass, with the parts that the weights are made of.
+    ///
+    /// # Shapes
+    /// as in [`generate`](Self::generate)
+    pub fn generate_in(&self, support: &SupportSet, pass: &mut Pass) -> Generation {
         let [e, s, ..] = support.images.dims();
         assert_shape!(support.labels, [e, s]);
-        let labels = || support.labels.clone();
-        let image_features = self
-            .image_encoder
-            .as_ref()
-            .map(|encoder| encoder.forward(support.images.clone()));
+        let samples = Samples {
+            image_features: self
+                .image_encoder
+                .as_ref()
+                .map(|encoder| encoder.forward(support.images.clone(), pass)),
+            labels: support.labels.clone(),
+            hidden: support.hidden.clone(),
+        };
+        let images = Activations::from_images(support.images.clone());
+        let mut activations = match self.hidden_samples {
+            HiddenSamples::Removed => images.hide(support.hidden.clone()),
+            HiddenSamples::KeysOnly => images,
+        };
 
-        let mut activations = Activations::from_images(support.images.clone());
         let mut layers = Vec::with_capacity(self.layers.len());
         let mut statistics = Vec::new();
         for (l, source) in self.layers.iter().enumerate() {
-            let layer_input = || activations.clone().into_images();
-            let spec = &self.spec.layers[l];
-            let weights = source.weights(layer_input, image_features.clone(), labels(), spec);
-            let (next, kept) = self.spec.support_layer(l, activations, &weights);
-            activations = next;
-            statistics.extend(kept);
-            layers.push(weights);
+            let parts = pass.within(&format!("layer_{}", l + 1), |pass| {
+                let spec = &self.spec.layers[l];
+                let parts = source.parts(&activations, &samples, spec, pass);
+                let weights = parts.support_weights(e);
+                let (next, kept) = self.spec.support_layer(l, activations.clone(), &weights);
+                activations = next;
+                statistics.extend(kept);
+                if pass.is_traced() {
+                    pass.note("activations", &activations.clone().into_images());
+                }
+                parts
+            });
+            layers.push(parts);
         }
 
-        let slices = self
-            .logits
-            .slices(activations.into_images(), image_features, labels());
-        GeneratedCnn {
+        let [support_logits, query_logits] = pass.within("logits", |pass| {
+            let weights = self.logits.weights(&activations, &samples, pass);
+            if pass.is_traced() {
+                let features = flatten_features(activations, self.spec.features);
+                pass.note("activations", &logits(features, &weights[0]));
+            }
+            weights
+        });
+        let cnn = GeneratedCnn {
             spec: self.spec.clone(),
-            layers,
-            logits: LogitsWeights::from_slices(slices, self.spec.n_features()),
+            layers: layers.iter().map(|parts| parts.query_weights(e)).collect(),
+            logits: query_logits,
             statistics: (!statistics.is_empty()).then_some(statistics),
+            absent: support.absent.clone(),
+        };
+        Generation {
+            cnn,
+            layers,
+            support_logits,
         }
     }
 }

@@ -7,7 +7,7 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, assert_shape};
 use ht_cnn::Padding;
 
-use crate::{ImageEncoderConfig, ParameterInit};
+use crate::{ImageEncoderConfig, ParameterInit, Pass};
 
 const KERNEL: usize = 3;
 
@@ -56,6 +56,8 @@ pub struct ImageEncoder {
     convolutions: Vec<Convolution>,
     #[module(skip)]
     padding: Padding,
+    #[module(skip)]
+    dropout: f64,
 }
 
 impl ImageEncoder {
@@ -70,6 +72,7 @@ impl ImageEncoder {
         Self {
             convolutions,
             padding: config.padding,
+            dropout: config.dropout,
         }
     }
 
@@ -78,7 +81,7 @@ impl ImageEncoder {
     /// # Shapes
     /// - `images`: `[E, S, C, H, W]`
     /// - returns: `[E, S, A]`, A the width of the encoder
-    pub fn forward(&self, images: Tensor<5>) -> Tensor<3> {
+    pub fn forward(&self, images: Tensor<5>, pass: &mut Pass) -> Tensor<3> {
         let [e, s, c, h, w] = images.dims();
         let mut x = images.reshape([e * s, c, h, w]);
         for (i, convolution) in self.convolutions.iter().enumerate() {
@@ -91,7 +94,9 @@ impl ImageEncoder {
         let features = pixel_mean(x);
         let [_, a] = features.dims();
         assert_shape!(features, [e * s, a]);
-        features.reshape([e, s, a])
+        let features = pass.drop(features.reshape([e, s, a]), self.dropout);
+        pass.note("image_features", &features);
+        features
     }
 }
 

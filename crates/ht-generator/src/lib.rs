@@ -9,7 +9,7 @@
 //!                   tokens      = weight tokens | sample tokens          [E, T, D]
 //!                   tokens'     = Transformer(tokens)                    [E, T, D]
 //!                   slices      = the first G tokens                     [E, G, L]
-//!                   weights     = LayerWeights::from_slices              [E, O, I, F, F]
+//!                   weights     = LayerWeights::sum                      [E, O, I, F, F]
 //!                   activations = the layer applied to the support set
 //!            ─> GeneratedCnn
 //! ```
@@ -20,10 +20,15 @@
 mod activation_encoder;
 mod attention;
 mod config;
+mod feed_forward;
+mod generation;
 mod generator;
+mod heads;
 mod image_encoder;
 mod init;
 mod layer_generator;
+mod pass;
+mod samples;
 mod tokens;
 mod transformer;
 mod weight_source;
@@ -31,13 +36,20 @@ mod weight_source;
 pub use activation_encoder::ActivationEncoder;
 pub use attention::Attention;
 pub use config::{
-    ActivationEncoderConfig, BlockActivation, GeneratorConfig, GeneratorError, ImageEncoderConfig,
-    LearnedLayers, LogitsTokens, NormOrder, Size, TransformerConfig,
+    ActivationEncoderConfig, Architecture, AttentionWeighting, BlockActivation, FeedForwardConfig,
+    GeneratorConfig, GeneratorError, HiddenSamples, ImageEncoderConfig, LastBlock, LearnedLayers,
+    LearnedTensors, LogitsFeatures, LogitsTokens, NonlinearFeatures, NormOrder, NormWeights, Size,
+    TransformerConfig, WarmupHeadsConfig,
 };
+pub use feed_forward::FeedForward;
+pub use generation::Generation;
 pub use generator::WeightGenerator;
+pub use heads::WarmupHeads;
 pub use image_encoder::ImageEncoder;
 pub use init::ParameterInit;
 pub use layer_generator::{LayerGenerator, TokenGrid};
+pub use pass::{Pass, Trace};
+pub use samples::Samples;
 pub use tokens::TokenEmbeddings;
-pub use transformer::{Transformer, TransformerBlock};
-pub use weight_source::{ConvSource, LearnedKernel, WeightSource};
+pub use transformer::{DecoderBlock, Transformer, TransformerBlock};
+pub use weight_source::{ConvParameters, ConvParts, ConvSource, LogitsParameters, LogitsSource};

@@ -1,114 +1,241 @@
-//! The transformer of one layer: encoder blocks in either norm order.
+//! The transformer of one layer: encoder blocks, and decoder blocks where asked for.
 //!
-//! `post` is the released code's order. `pre` normalises before each part and once at the
-//! end; it trains several times faster (docs/results.md) and is the default of our configs.
+//! Every part of a block is a residual in one of two norm orders. `post` is the released
+//! code's. `pre` normalises before each part and once at the end; it trains several times
+//! faster (docs/results.md) and is the default of our configs.
 
 use burn::module::Module;
-use burn::nn::{LayerNorm, Linear};
-use burn::tensor::Tensor;
-use burn::tensor::activation::{gelu, leaky_relu, relu};
+use burn::nn::LayerNorm;
+use burn::tensor::{Bool, Tensor};
 
-use crate::{Attention, BlockActivation, NormOrder, ParameterInit, TransformerConfig};
+use crate::{
+    Architecture, Attention, BlockActivation, FeedForward, LastBlock, NormOrder, ParameterInit,
+    Pass, TransformerConfig,
+};
 
-/// Slope of the leaky ReLU for negative inputs, as in the released code.
-const LEAKY_SLOPE: f64 = 0.1;
+/// A part of a block around which the tokens can also pass.
+#[derive(Module, Debug)]
+struct Residual {
+    norm: LayerNorm,
+    #[module(skip)]
+    order: NormOrder,
+}
 
-/// Attention and a feed-forward part, each with a residual connection and a norm.
+impl Residual {
+    fn new(width: usize, order: NormOrder, init: &ParameterInit) -> Self {
+        Self {
+            norm: init.layer_norm(width),
+            order,
+        }
+    }
+
+    /// The tokens plus what `part` makes of them.
+    fn around(&self, tokens: Tensor<3>, part: impl FnOnce(Tensor<3>) -> Tensor<3>) -> Tensor<3> {
+        match self.order {
+            NormOrder::Pre => tokens.clone() + part(self.norm.forward(tokens)),
+            NormOrder::Post => self.norm.forward(tokens.clone() + part(tokens)),
+        }
+    }
+}
+
+/// Self-attention and, where there is one, a feed-forward part.
 #[derive(Module, Debug)]
 pub struct TransformerBlock {
     attention: Attention,
-    attention_norm: LayerNorm,
-    inner: Linear,
-    outer: Linear,
-    feed_forward_norm: LayerNorm,
+    attention_residual: Residual,
+    feed_forward: Option<FeedForward>,
+    feed_forward_residual: Option<Residual>,
     #[module(skip)]
-    order: NormOrder,
-    #[module(skip)]
-    activation: BlockActivation,
+    dropout: f64,
 }
 
 impl TransformerBlock {
-    fn new(config: &TransformerConfig, width: usize, init: &mut ParameterInit) -> Self {
-        let columns = |size: crate::Size| size.resolve(width, config.heads);
-        let inner = columns(config.inner);
+    fn new(
+        config: &TransformerConfig,
+        width: usize,
+        activation: Option<BlockActivation>,
+        init: &mut ParameterInit,
+    ) -> Self {
+        let attention = attention(config, width, init);
+        let attention_residual = Residual::new(width, config.norm, init);
+        let feed_forward = config.feed_forward.as_ref().map(|part| {
+            let inner = part.inner.resolve(width, config.heads);
+            FeedForward::new(width, inner, activation, init)
+        });
+        let feed_forward_residual = feed_forward
+            .is_some()
+            .then(|| Residual::new(width, config.norm, init));
         Self {
-            attention: Attention::new(
-                width,
-                columns(config.query_key),
-                columns(config.value),
-                config.heads,
-                init,
-            ),
-            attention_norm: init.layer_norm(width),
-            inner: init.linear(width, inner),
-            outer: init.linear(inner, width),
-            feed_forward_norm: init.layer_norm(width),
-            order: config.norm,
-            activation: config.activation,
+            attention,
+            attention_residual,
+            feed_forward,
+            feed_forward_residual,
+            dropout: config.dropout,
         }
     }
 
     /// # Shapes
-    /// - `tokens`: `[E, T, D]`, returns the same
-    pub fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
-        match self.order {
-            NormOrder::Pre => {
-                let normed = self.attention_norm.forward(tokens.clone());
-                let tokens = tokens + self.attention.forward(normed);
-                let normed = self.feed_forward_norm.forward(tokens.clone());
-                tokens + self.feed_forward(normed)
+    /// - `tokens`: `[E, T, D]`, returns the same; `hidden`: `[E, T]`
+    pub fn forward(
+        &self,
+        tokens: Tensor<3>,
+        hidden: Option<&Tensor<2, Bool>>,
+        pass: &mut Pass,
+    ) -> Tensor<3> {
+        let tokens = self.attention_residual.around(tokens, |x| {
+            let mixed = self.attention.forward(x.clone(), x, hidden, pass);
+            pass.drop(mixed, self.dropout)
+        });
+        let tokens = match (&self.feed_forward, &self.feed_forward_residual) {
+            (Some(part), Some(residual)) => {
+                residual.around(tokens, |x| pass.drop(part.forward(x), self.dropout))
             }
-            NormOrder::Post => {
-                let sum = tokens.clone() + self.attention.forward(tokens);
-                let tokens = self.attention_norm.forward(sum);
-                let sum = tokens.clone() + self.feed_forward(tokens);
-                self.feed_forward_norm.forward(sum)
-            }
+            _ => tokens,
+        };
+        pass.note("output", &tokens);
+        tokens
+    }
+}
+
+/// A block that also attends to what the encoder made of the sequence.
+#[derive(Module, Debug)]
+pub struct DecoderBlock {
+    block: TransformerBlock,
+    cross_attention: Attention,
+    cross_residual: Residual,
+}
+
+impl DecoderBlock {
+    fn new(config: &TransformerConfig, width: usize, init: &mut ParameterInit) -> Self {
+        Self {
+            // Decoder blocks of the released code use ReLU whatever the encoder's do.
+            block: TransformerBlock::new(config, width, Some(BlockActivation::Relu), init),
+            cross_attention: attention(config, width, init),
+            cross_residual: Residual::new(width, config.norm, init),
         }
     }
 
-    fn feed_forward(&self, tokens: Tensor<3>) -> Tensor<3> {
-        let inner = self.inner.forward(tokens);
-        let activated = match self.activation {
-            BlockActivation::Relu => relu(inner),
-            BlockActivation::Gelu => gelu(inner),
-            BlockActivation::LeakyRelu => leaky_relu(inner, LEAKY_SLOPE),
+    /// # Shapes
+    /// - `tokens`, `encoded`: `[E, T, D]`, returns the same; `hidden`: `[E, T]`
+    fn forward(
+        &self,
+        tokens: Tensor<3>,
+        encoded: &Tensor<3>,
+        hidden: Option<&Tensor<2, Bool>>,
+        pass: &mut Pass,
+    ) -> Tensor<3> {
+        let TransformerBlock {
+            attention,
+            attention_residual,
+            feed_forward,
+            feed_forward_residual,
+            dropout,
+        } = &self.block;
+        let tokens = attention_residual.around(tokens, |x| {
+            let mixed = pass.within("self", |pass| attention.forward(x.clone(), x, hidden, pass));
+            pass.drop(mixed, *dropout)
+        });
+        let tokens = self.cross_residual.around(tokens, |x| {
+            let mixed = pass.within("cross", |pass| {
+                self.cross_attention
+                    .forward(x, encoded.clone(), hidden, pass)
+            });
+            pass.drop(mixed, *dropout)
+        });
+        let tokens = match (feed_forward, feed_forward_residual) {
+            (Some(part), Some(residual)) => {
+                residual.around(tokens, |x| pass.drop(part.forward(x), *dropout))
+            }
+            _ => tokens,
         };
-        self.outer.forward(activated)
+        pass.note("output", &tokens);
+        tokens
     }
+}
+
+fn attention(config: &TransformerConfig, width: usize, init: &mut ParameterInit) -> Attention {
+    let columns = |size: crate::Size| size.resolve(width, config.heads);
+    Attention::new(
+        width,
+        columns(config.query_key),
+        columns(config.value),
+        config.heads,
+        config.attention,
+        init,
+    )
 }
 
 /// Blocks one after another; the last operation is always a layer norm.
 #[derive(Module, Debug)]
 pub struct Transformer {
     blocks: Vec<TransformerBlock>,
+    decoder: Vec<DecoderBlock>,
     /// Only in `pre` order: `post` blocks end with a norm of their own.
     final_norm: Option<LayerNorm>,
+    /// The same at the end of the decoder.
+    decoder_norm: Option<LayerNorm>,
 }
 
 impl Transformer {
     /// A transformer for tokens of `width` columns.
     pub fn new(config: &TransformerConfig, width: usize, init: &mut ParameterInit) -> Self {
-        let blocks = (0..config.blocks)
-            .map(|_| TransformerBlock::new(config, width, init))
+        let blocks = (1..=config.blocks)
+            .map(|number| {
+                let part = config.feed_forward.as_ref();
+                let is_linear = number == config.blocks
+                    && part.is_some_and(|part| part.last_block == LastBlock::Linear);
+                let activation = part.map(|part| part.activation).filter(|_| !is_linear);
+                TransformerBlock::new(config, width, activation, init)
+            })
             .collect();
-        let final_norm = match config.norm {
-            NormOrder::Pre => Some(init.layer_norm(width)),
-            NormOrder::Post => None,
+        let n_decoder = match config.architecture {
+            Architecture::Encoder => 0,
+            Architecture::EncoderDecoder => config.blocks,
         };
-        Self { blocks, final_norm }
+        let is_pre = config.norm == NormOrder::Pre;
+        let final_norm = is_pre.then(|| init.layer_norm(width));
+        Self {
+            blocks,
+            decoder: (0..n_decoder)
+                .map(|_| DecoderBlock::new(config, width, init))
+                .collect(),
+            final_norm,
+            decoder_norm: (is_pre && n_decoder > 0).then(|| init.layer_norm(width)),
+        }
     }
 
+    /// With a decoder, encoder and decoder both start from the same sequence.
+    ///
     /// # Shapes
     /// - `tokens`: `[E, T, D]`, returns the same
-    pub fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
-        let tokens = self
-            .blocks
-            .iter()
-            .fold(tokens, |tokens, block| block.forward(tokens));
-        match &self.final_norm {
-            Some(norm) => norm.forward(tokens),
-            None => tokens,
+    /// - `hidden`: `[E, T]`, true for tokens that nobody attends to
+    pub fn forward(
+        &self,
+        tokens: Tensor<3>,
+        hidden: Option<&Tensor<2, Bool>>,
+        pass: &mut Pass,
+    ) -> Tensor<3> {
+        let mut encoded = tokens.clone();
+        for (i, block) in self.blocks.iter().enumerate() {
+            encoded = pass.within(&format!("block_{}", i + 1), |pass| {
+                block.forward(encoded, hidden, pass)
+            });
+        }
+        if let Some(norm) = &self.final_norm {
+            encoded = norm.forward(encoded);
+        }
+        if self.decoder.is_empty() {
+            return encoded;
+        }
+        let mut decoded = tokens;
+        for (i, block) in self.decoder.iter().enumerate() {
+            decoded = pass.within(&format!("decoder_{}", i + 1), |pass| {
+                block.forward(decoded, &encoded, hidden, pass)
+            });
+        }
+        match &self.decoder_norm {
+            Some(norm) => norm.forward(decoded),
+            None => decoded,
         }
     }
 }

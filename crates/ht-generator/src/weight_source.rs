@@ -1,47 +1,86 @@
-//! Where a convolution layer's weights come from: a transformer, or plain parameters.
+//! Where a layer's weights come from: a transformer, plain parameters, or both added up.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Int, Tensor};
-use ht_cnn::{ConvSpec, LayerWeights, WeightAllocation};
+use burn::tensor::Tensor;
+use ht_cnn::{Activations, ConvSpec, LayerWeights, LogitsWeights, PartialWeights, SliceLayout};
 
 use crate::activation_encoder::EncodedLayer;
-use crate::{GeneratorConfig, LayerGenerator, ParameterInit};
+use crate::{
+    GeneratorConfig, LayerGenerator, LearnedTensors, NormWeights, ParameterInit, Pass, Samples,
+};
 
-/// A kernel that is a parameter, shared by all episodes.
+/// The tensors of a convolution layer that are parameters, shared by all episodes.
 #[derive(Module, Debug)]
-pub struct LearnedKernel {
+pub struct ConvParameters {
     /// `[O, I, F, F]`.
-    kernel: Param<Tensor<4>>,
+    kernel: Option<Param<Tensor<4>>>,
+    /// `[O]`.
+    bias: Option<Param<Tensor<1>>>,
+    /// `[O]`.
+    scale: Option<Param<Tensor<1>>>,
+    /// `[O]`.
+    shift: Option<Param<Tensor<1>>>,
 }
 
-/// The source of a kernel.
-#[derive(Module, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a model holds a handful of them, and a module cannot be boxed"
-)]
-pub enum WeightSource {
-    /// Written by a transformer for each episode.
-    Generated(LayerGenerator),
-    /// Learned.
-    Learned(LearnedKernel),
+impl ConvParameters {
+    fn new(has_kernel: bool, has_norm: bool, spec: &ConvSpec, init: &mut ParameterInit) -> Self {
+        let (o, i, f) = (spec.output.channels, spec.input.channels, spec.kernel);
+        Self {
+            kernel: has_kernel.then(|| init.glorot([o, i, f, f], f * f * i, f * f * o)),
+            bias: (has_kernel && spec.bias).then(|| init.constant([o], 0.0)),
+            scale: has_norm.then(|| init.constant([o], 1.0)),
+            shift: has_norm.then(|| init.constant([o], 0.0)),
+        }
+    }
+
+    fn weights(&self) -> PartialWeights {
+        let vector =
+            |param: &Option<Param<Tensor<1>>>| param.as_ref().map(|param| param.val().unsqueeze());
+        PartialWeights {
+            kernel: self.kernel.as_ref().map(|kernel| kernel.val().unsqueeze()),
+            bias: vector(&self.bias),
+            scale: vector(&self.scale),
+            shift: vector(&self.shift),
+        }
+    }
 }
 
-/// The source of one convolution layer: its kernel, and the learned scale and shift of its
-/// batch normalisation (paper, section 5.1: these are not generated).
+/// What one convolution layer is made of, for E episodes.
+#[derive(Clone, Debug)]
+pub struct ConvParts {
+    /// From the transformer.
+    pub generated: PartialWeights,
+    /// Parameters of the support pass.
+    pub learned: PartialWeights,
+    /// Parameters of the query pass; the same unless each pass has its own.
+    pub query_learned: PartialWeights,
+}
+
+impl ConvParts {
+    /// The weights that the support images see.
+    pub fn support_weights(&self, n_episodes: usize) -> LayerWeights {
+        LayerWeights::sum(&self.generated, &self.learned, n_episodes)
+    }
+
+    /// The weights that the query images see.
+    pub fn query_weights(&self, n_episodes: usize) -> LayerWeights {
+        LayerWeights::sum(&self.generated, &self.query_learned, n_episodes)
+    }
+}
+
+/// The source of one convolution layer.
 #[derive(Module, Debug)]
 pub struct ConvSource {
-    kernel: WeightSource,
-    /// `[O]`.
-    scale: Param<Tensor<1>>,
-    /// `[O]`.
-    shift: Param<Tensor<1>>,
+    generator: Option<LayerGenerator>,
+    learned: ConvParameters,
+    /// Only where each pass has its own.
+    query_learned: Option<ConvParameters>,
     #[module(skip)]
-    allocation: WeightAllocation,
+    layout: SliceLayout,
 }
 
 impl ConvSource {
-    /// The source of layer `layer` (from 0) of a CNN.
+    /// The source of one layer of a CNN.
     pub(crate) fn new(
         config: &GeneratorConfig,
         ways: usize,
@@ -49,54 +88,134 @@ impl ConvSource {
         is_learned: bool,
         init: &mut ParameterInit,
     ) -> Self {
-        let (o, i, f) = (spec.output.channels, spec.input.channels, spec.kernel);
-        let kernel = if is_learned {
-            let kernel = init.glorot([o, i, f, f], f * f * i, f * f * o);
-            WeightSource::Learned(LearnedKernel { kernel })
-        } else {
-            let slices = config.allocation.grid(spec);
-            let layer = EncodedLayer::Convolution { kernel: f };
-            WeightSource::Generated(LayerGenerator::new(
-                config, ways, spec.input, slices, layer, init,
-            ))
-        };
-        Self {
-            kernel,
-            scale: init.constant([o], 1.0),
-            shift: init.constant([o], 0.0),
+        let norm_generated = config.norm_weights == NormWeights::Generated && !is_learned;
+        let layout = SliceLayout {
             allocation: config.allocation,
+            norm: norm_generated,
+        };
+        let generator = (!is_learned).then(|| {
+            let layer = EncodedLayer::Convolution {
+                kernel: spec.kernel,
+                outputs: spec.output.channels,
+            };
+            LayerGenerator::new(config, ways, spec.input, layout.grid(spec), layer, init)
+        });
+        let has_kernel = is_learned || config.added_weights;
+        let has_norm = !norm_generated || config.added_weights;
+        Self {
+            generator,
+            learned: ConvParameters::new(has_kernel, has_norm, spec, init),
+            query_learned: (config.learned_tensors == LearnedTensors::PerPass)
+                .then(|| ConvParameters::new(has_kernel, has_norm, spec, init)),
+            layout,
         }
     }
 
-    /// The generator of the kernel, if it is generated.
+    /// The generator of the layer, if it is generated.
     pub fn generator(&self) -> Option<&LayerGenerator> {
-        match &self.kernel {
-            WeightSource::Generated(generator) => Some(generator),
-            WeightSource::Learned(_) => None,
+        self.generator.as_ref()
+    }
+
+    /// The parts of this layer for the episodes of `samples`.
+    pub(crate) fn parts(
+        &self,
+        activations: &Activations,
+        samples: &Samples,
+        spec: &ConvSpec,
+        pass: &mut Pass,
+    ) -> ConvParts {
+        let generated = self.generator.as_ref().map(|generator| {
+            let slices = generator.slices(activations.clone().into_images(), samples, pass);
+            PartialWeights::from_slices(&slices, self.layout, spec)
+        });
+        let learned = self.learned.weights();
+        ConvParts {
+            generated: generated.unwrap_or_default(),
+            query_learned: match &self.query_learned {
+                Some(own) => own.weights(),
+                None => learned.clone(),
+            },
+            learned,
+        }
+    }
+}
+
+/// The tensors of the logits layer that are added to the generated ones.
+#[derive(Module, Debug)]
+pub struct LogitsParameters {
+    /// `[N, P]`.
+    kernel: Param<Tensor<2>>,
+    /// `[N]`.
+    bias: Param<Tensor<1>>,
+}
+
+impl LogitsParameters {
+    fn new(ways: usize, n_features: usize, init: &mut ParameterInit) -> Self {
+        Self {
+            kernel: init.glorot([ways, n_features], n_features, ways),
+            bias: init.constant([ways], 0.0),
         }
     }
 
-    /// The weights of this layer for E episodes.
-    ///
-    /// # Shapes
-    /// as in [`LayerGenerator::slices`]; `spec` is the layer's
+    fn added_to(&self, weights: LogitsWeights) -> LogitsWeights {
+        weights.plus(self.kernel.val(), self.bias.val())
+    }
+}
+
+/// The source of the logits layer, which is always generated.
+#[derive(Module, Debug)]
+pub struct LogitsSource {
+    generator: LayerGenerator,
+    added: Option<LogitsParameters>,
+    /// Only where each pass has its own.
+    query_added: Option<LogitsParameters>,
+    #[module(skip)]
+    n_features: usize,
+}
+
+impl LogitsSource {
+    pub(crate) fn new(
+        config: &GeneratorConfig,
+        generator: LayerGenerator,
+        ways: usize,
+        n_features: usize,
+        init: &mut ParameterInit,
+    ) -> Self {
+        let is_own = config.learned_tensors == LearnedTensors::PerPass;
+        let mut added =
+            |is_there: bool| is_there.then(|| LogitsParameters::new(ways, n_features, init));
+        Self {
+            generator,
+            added: added(config.added_weights),
+            query_added: added(config.added_weights && is_own),
+            n_features,
+        }
+    }
+
+    /// The generator of the layer.
+    pub fn generator(&self) -> &LayerGenerator {
+        &self.generator
+    }
+
+    /// The weights of the support pass and those of the query pass.
     pub(crate) fn weights(
         &self,
-        activations: impl FnOnce() -> Tensor<5>,
-        image_features: Option<Tensor<3>>,
-        labels: Tensor<2, Int>,
-        spec: &ConvSpec,
-    ) -> LayerWeights {
-        let (scale, shift) = (self.scale.val(), self.shift.val());
-        match &self.kernel {
-            WeightSource::Generated(generator) => {
-                let slices = generator.slices(activations(), image_features, labels);
-                LayerWeights::from_slices(slices, self.allocation, spec, scale, shift)
-            }
-            WeightSource::Learned(learned) => {
-                let [n_episodes, _] = labels.dims();
-                LayerWeights::shared(learned.kernel.val(), scale, shift, n_episodes)
-            }
-        }
+        activations: &Activations,
+        samples: &Samples,
+        pass: &mut Pass,
+    ) -> [LogitsWeights; 2] {
+        let slices = self
+            .generator
+            .slices(activations.clone().into_images(), samples, pass);
+        let generated = LogitsWeights::from_slices(slices, self.n_features);
+        let support = match &self.added {
+            Some(added) => added.added_to(generated.clone()),
+            None => generated.clone(),
+        };
+        let query = match &self.query_added {
+            Some(added) => added.added_to(generated),
+            None => support.clone(),
+        };
+        [support, query]
     }
 }

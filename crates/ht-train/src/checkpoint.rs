@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 use crate::optimizer::OptimizerState;
 use crate::{ExperimentConfig, MetaOptimizer, TrainError, from_vector, slots, to_vector};
 
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const PARAMETERS: &str = "parameters.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 const MANIFEST: &str = "manifest.json";

@@ -7,12 +7,15 @@ use std::fs;
 use std::path::Path;
 
 use ht_cnn::CnnConfig;
-use ht_episodes::{ClassRotation, EpisodeSpec, ImageSource, SplitConfig};
-use ht_generator::GeneratorConfig;
+use ht_episodes::{
+    ClassRotation, Division, EpisodeSpec, ImageSource, Irregular, QueryPool, Removal, SplitConfig,
+    Unlabelled,
+};
+use ht_generator::{GeneratorConfig, HiddenSamples};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::{OptimizerConfig, ScheduleConfig, TrainError};
+use crate::{LossConfig, OptimizerConfig, ScheduleConfig, TrainError};
 
 /// The images of an experiment.
 pub type DataConfig = ImageSource;
@@ -35,6 +38,9 @@ pub struct ExperimentConfig {
     pub cnn: CnnConfig,
     /// The generator.
     pub generator: GeneratorConfig,
+    /// What is added to the cross-entropy, or nothing.
+    #[serde(default)]
+    pub loss: LossConfig,
     /// The rule that turns gradients into updates.
     pub optimizer: OptimizerConfig,
     /// The learning rate over time.
@@ -45,27 +51,73 @@ pub struct ExperimentConfig {
     pub evaluation: EvaluationConfig,
 }
 
-/// Size of the training episodes, and their augmentation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Size of the episodes, and the turning of their classes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EpisodesConfig {
     /// N: classes per episode.
     pub ways: usize,
     /// K: labelled support images per class.
     pub shots: usize,
-    /// Query images per class.
+    /// Query images per class, in training.
     pub queries: usize,
     /// Quarter turns of training classes.
     pub rotation: ClassRotation,
+    /// Where the query images come from.
+    #[serde(default)]
+    pub query_pool: QueryPool,
+    /// Unlabelled support images, or none.
+    pub unlabelled: Option<UnlabelledConfig>,
+    /// A fixed division of each class into labelled and unlabelled images, or none.
+    pub division: Option<Division>,
+    /// Episodes of different sizes, or none.
+    pub irregular: Option<Irregular>,
+    /// Random removal of support samples in training, or none.
+    pub removal: Option<Removal>,
+}
+
+/// Unlabelled support images: M may differ between training and evaluation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnlabelledConfig {
+    /// M in training.
+    pub train: usize,
+    /// M in validation and test.
+    pub evaluation: usize,
+    /// H: further classes of which M unlabelled images each are mixed in.
+    #[serde(default)]
+    pub distractors: usize,
 }
 
 impl EpisodesConfig {
-    /// The size with another number of queries.
-    pub fn spec(&self, queries: usize) -> EpisodeSpec {
+    /// The training episodes.
+    pub fn train_spec(&self) -> EpisodeSpec {
+        self.spec(self.queries, |unlabelled| unlabelled.train)
+    }
+
+    /// The validation and test episodes, with their own number of queries per class.
+    pub fn evaluation_spec(&self, queries: usize) -> EpisodeSpec {
+        self.spec(queries, |unlabelled| unlabelled.evaluation)
+    }
+
+    fn spec(&self, queries: usize, per_class: fn(UnlabelledConfig) -> usize) -> EpisodeSpec {
+        let unlabelled = self.unlabelled.map(|unlabelled| Unlabelled {
+            per_class: per_class(unlabelled),
+            distractors: if per_class(unlabelled) == 0 {
+                0
+            } else {
+                unlabelled.distractors
+            },
+        });
         EpisodeSpec {
             ways: self.ways,
             shots: self.shots,
             queries,
+            query_pool: self.query_pool,
+            unlabelled: unlabelled.unwrap_or_default(),
+            division: self.division,
+            irregular: self.irregular,
+            removal: self.removal.unwrap_or_default(),
         }
     }
 }
@@ -231,6 +283,40 @@ impl ExperimentConfig {
                     cause: "is 0, expected at least 1".to_owned(),
                 });
             }
+        }
+        for (key, value, most) in [
+            ("loss.label_smoothing", self.loss.label_smoothing, 1.0),
+            (
+                "loss.weight_variation",
+                self.loss.weight_variation,
+                f64::MAX,
+            ),
+            ("loss.squared_kernels", self.loss.squared_kernels, f64::MAX),
+        ] {
+            if !(0.0..=most).contains(&value) {
+                return Err(TrainError::Config {
+                    place: key.to_owned(),
+                    cause: format!("is {value}, expected a number from 0 on, at most {most:e}"),
+                });
+            }
+        }
+        if self.loss.weight_variation > 0.0 && !self.generator.added_weights {
+            return Err(TrainError::Config {
+                place: "loss.weight_variation".to_owned(),
+                cause: "compares generated with added weights, but generator.added_weights is \
+                        not true"
+                    .to_owned(),
+            });
+        }
+        if self.episodes.irregular.is_some()
+            && self.generator.hidden_samples == HiddenSamples::KeysOnly
+        {
+            return Err(TrainError::Config {
+                place: "generator.hidden_samples".to_owned(),
+                cause: "is \"keys-only\", but the padding of episodes.irregular must be hidden \
+                        everywhere: expected \"removed\""
+                    .to_owned(),
+            });
         }
         let rate = self.schedule.learning_rate;
         if !(rate > 0.0 && rate.is_finite()) {

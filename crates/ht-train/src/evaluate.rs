@@ -1,5 +1,6 @@
 //! Accuracy on fixed episodes: the same ones for every model and method that is asked.
 
+use ht_cnn::Activations;
 use ht_episodes::{EpisodeBatch, EpisodePlan, EpisodeSampler, Split, collate};
 use ht_generator::WeightGenerator;
 
@@ -51,17 +52,18 @@ pub fn evaluate(
             (model.clone(), first..last)
         })
         .collect();
-    let n_query = episodes.sampler.spec().n_query() as f64;
     let passes = map_in_order(jobs, compute.n_threads, |(model, indices)| {
         let plans: Vec<_> = indices.map(|index| episodes.plan(index)).collect();
         let batch = collate(episodes.sampler.images(), &plans).to_device(&compute.device);
         let EpisodeBatch { support, query } = batch;
-        let logits = model.generate(&support).forward(query.images);
-        n_correct(logits, query.labels)
+        let images = Activations::from_images(query.images).hide(query.hidden.clone());
+        let logits = model.generate(&support).classify(images);
+        let correct = n_correct(logits, query.labels, query.hidden);
+        let n_query = plans.iter().map(|plan| plan.query().count());
+        let shares = correct.into_iter().zip(n_query);
+        shares
+            .map(|(correct, n_query)| correct as f64 / n_query as f64)
+            .collect::<Vec<f64>>()
     });
-    passes
-        .into_iter()
-        .flatten()
-        .map(|correct| correct as f64 / n_query)
-        .collect()
+    passes.into_iter().flatten().collect()
 }

@@ -28,20 +28,14 @@ impl Experiment {
     /// Whatever of it is not.
     pub fn resolve(config: ExperimentConfig, data: Option<&Path>) -> Result<Self, TrainError> {
         // What needs no data is checked first, so that a wrong number costs no waiting.
-        config.generator.check(config.cnn_spec()?.layers.len())?;
+        config.generator.check(&config.cnn_spec()?)?;
         let images = Arc::new(config.data.load(data)?);
         let split = ClassSplit::new(&config.split, &images)?;
         let episodes = &config.episodes;
-        let sampler = |queries| {
-            EpisodeSampler::new(
-                Arc::clone(&images),
-                split.clone(),
-                episodes.spec(queries),
-                episodes.rotation,
-            )
-        };
-        let train_sampler = sampler(episodes.queries)?;
-        let evaluation_sampler = sampler(config.evaluation.queries)?;
+        let sampler =
+            |spec| EpisodeSampler::new(Arc::clone(&images), split.clone(), spec, episodes.rotation);
+        let train_sampler = sampler(episodes.train_spec())?;
+        let evaluation_sampler = sampler(episodes.evaluation_spec(config.evaluation.queries))?;
         Ok(Self {
             config,
             train_sampler,

@@ -39,19 +39,20 @@ pub use accuracy::Accuracy;
 pub use checkpoint::{CheckpointInfo, load_generator};
 pub use config::{
     DataConfig, EpisodesConfig, EvaluationConfig, ExperimentConfig, Override, TrainingConfig,
+    UnlabelledConfig,
 };
 pub use error::TrainError;
 pub use evaluate::{FixedEpisodes, evaluate};
 pub use experiment::Experiment;
 pub use final_test::TrainReport;
-pub use loss::{n_correct, query_loss};
+pub use loss::{BatchLoss, LossConfig, batch_loss, n_correct, query_loss};
 pub use metrics::{Metric, MetricsLog};
 pub use optimizer::{MetaOptimizer, OptimizerConfig};
 pub use parameters::{ParameterSlot, from_vector, gradient_vector, slots, to_vector};
 pub use pixel_nn::pixel_nearest_neighbour;
 pub use run_dir::{RunDir, RunInfo};
 pub use schedule::{Decay, ScheduleConfig};
-pub use step::{StepResult, meta_gradient};
+pub use step::{Objective, StepResult, meta_gradient};
 pub use train::{Compute, TrainEvent, TrainOutcome, train};
 
 /// The README's library example, so that the compiler reads it.

@@ -1,32 +1,162 @@
-//! The loss of the method: cross-entropy of the query logits, and nothing else.
+//! The loss of the method: cross-entropy of the query logits, and what can be added to it.
 
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{Int, Tensor, assert_shape};
+use burn::tensor::{Bool, Int, Tensor, assert_shape};
+use ht_cnn::Activations;
+use ht_episodes::{EpisodeBatch, QuerySet};
+use ht_generator::{Pass, WeightGenerator};
+use serde::{Deserialize, Serialize};
 
-/// Mean cross-entropy over all query images of all episodes.
+/// What is added to plain cross-entropy; all zero where the section is left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LossConfig {
+    /// Share of the target that is spread evenly over all labels.
+    #[serde(default)]
+    pub label_smoothing: f64,
+    /// Factor of [`Generation::variation`](ht_generator::Generation::variation).
+    #[serde(default)]
+    pub weight_variation: f64,
+    /// Factor of [`Generation::squared_kernels`](ht_generator::Generation::squared_kernels).
+    #[serde(default)]
+    pub squared_kernels: f64,
+}
+
+/// The loss of a batch of episodes and its parts.
+#[derive(Clone, Debug)]
+pub struct BatchLoss {
+    /// `[1]`: what is minimised.
+    pub total: Tensor<1>,
+    /// `[1]`: cross-entropy, heads included.
+    pub cross_entropy: Tensor<1>,
+    /// `[1]`: what weight variation and squared kernels add, if anything.
+    pub penalty: Option<Tensor<1>>,
+    /// `[1]` each: cross-entropy of the warm-up heads, if there are any.
+    pub heads: Vec<Tensor<1>>,
+    /// `[E, Q, N]`.
+    pub logits: Tensor<3>,
+    /// `[E, Q, N]` each.
+    pub head_logits: Vec<Tensor<3>>,
+    /// Outputs of the convolution layers for the query images.
+    pub activations: Vec<Activations>,
+}
+
+/// Generates the CNNs of a batch, classifies its query images and measures the loss, at a
+/// training step (which only the warm-up heads look at).
+pub fn batch_loss(
+    model: &WeightGenerator,
+    batch: &EpisodeBatch,
+    config: &LossConfig,
+    step: u64,
+    pass: &mut Pass,
+) -> BatchLoss {
+    let EpisodeBatch { support, query } = batch;
+    let generation = model.generate_in(support, pass);
+    let images = Activations::from_images(query.images.clone()).hide(query.hidden.clone());
+    let mut activations = Vec::new();
+    let logits = generation
+        .cnn
+        .classify_watched(images, |layer| activations.push(layer.clone()));
+    let absent = support.absent.as_ref();
+    let loss = |logits: &Tensor<3>| query_loss(logits, query, absent, config.label_smoothing);
+
+    let real = loss(&logits);
+    let (head_logits, heads, cross_entropy) = match model.warmup_heads() {
+        None => (Vec::new(), Vec::new(), real),
+        Some(warmup) => {
+            let head_logits = warmup.logits(&activations);
+            let heads: Vec<_> = head_logits.iter().map(loss).collect();
+            let weighted = heads.iter().cloned().chain([real]);
+            let cross_entropy = weighted
+                .zip(warmup.loss_weights(step))
+                .map(|(loss, weight)| loss * weight)
+                .reduce(|sum, term| sum + term)
+                .expect("the real loss is one of them");
+            (head_logits, heads, cross_entropy)
+        }
+    };
+    let variation = (config.weight_variation > 0.0)
+        .then(|| generation.variation())
+        .flatten()
+        .map(|variation| variation * config.weight_variation);
+    let squares = (config.squared_kernels > 0.0)
+        .then(|| generation.squared_kernels() * config.squared_kernels);
+    let penalty = variation.into_iter().chain(squares).reduce(|a, b| a + b);
+    let total = match &penalty {
+        Some(penalty) => cross_entropy.clone() + penalty.clone(),
+        None => cross_entropy.clone(),
+    };
+    BatchLoss {
+        total,
+        cross_entropy,
+        penalty,
+        heads,
+        logits,
+        head_logits,
+        activations,
+    }
+}
+
+/// Mean cross-entropy over all query images of all episodes, padding left out.
+///
+/// A share `smoothing` of the target is spread evenly over the labels that the episode has.
 ///
 /// # Shapes
-/// - `logits`: `[E, Q, N]`; `labels`: `[E, Q]`
+/// - `logits`: `[E, Q, N]`; `absent`: `[E, N]`
 /// - returns: `[1]`
-pub fn query_loss(logits: Tensor<3>, labels: Tensor<2, Int>) -> Tensor<1> {
+pub fn query_loss(
+    logits: &Tensor<3>,
+    query: &QuerySet,
+    absent: Option<&Tensor<2, Bool>>,
+    smoothing: f64,
+) -> Tensor<1> {
     let [e, q, n] = logits.dims();
-    assert_shape!(labels, [e, q]);
-    let log_probabilities = log_softmax(logits.reshape([e * q, n]), 1);
-    log_probabilities
-        .gather(1, labels.reshape([e * q, 1]))
-        .mean()
-        .neg()
+    assert_shape!(query.labels, [e, q]);
+    let log_probabilities = log_softmax(logits.clone(), 2);
+    let labels = query.labels.clone().unsqueeze_dim::<3>(2);
+    let mut losses: Tensor<3> = log_probabilities.clone().gather(2, labels).neg();
+    if smoothing > 0.0 {
+        let (sum, n_labels) = match absent {
+            None => (
+                log_probabilities.sum_dim(2),
+                Tensor::full([e, 1, 1], n as f64, &logits.device()),
+            ),
+            Some(absent) => {
+                let absent = absent.clone().unsqueeze_dim::<3>(1);
+                let n_labels = absent.clone().bool_not().float().sum_dim(2);
+                let present = log_probabilities.mask_fill(absent.expand([e, q, n]), 0.0);
+                (present.sum_dim(2), n_labels)
+            }
+        };
+        losses = losses * (1.0 - smoothing) - sum / n_labels * smoothing;
+    }
+    let losses: Tensor<2> = losses.squeeze_dim(2);
+    match &query.hidden {
+        None => losses.mean(),
+        Some(hidden) => {
+            let shown = hidden.clone().bool_not().float();
+            (losses * shown.clone()).sum() / shown.sum()
+        }
+    }
 }
 
 /// Query images of each episode whose largest logit is their label's.
 ///
 /// # Shapes
-/// - `logits`: `[E, Q, N]`; `labels`: `[E, Q]`
-/// - returns: E counts
-pub fn n_correct(logits: Tensor<3>, labels: Tensor<2, Int>) -> Vec<usize> {
+/// - `logits`: `[E, Q, N]`; `labels`, `hidden`: `[E, Q]`
+/// - returns: E counts; hidden images are never counted
+pub fn n_correct(
+    logits: Tensor<3>,
+    labels: Tensor<2, Int>,
+    hidden: Option<Tensor<2, Bool>>,
+) -> Vec<usize> {
     let [e, q, _] = logits.dims();
     let predicted = logits.argmax(2).reshape([e, q]);
-    let counts = predicted.equal(labels).int().sum_dim(1);
+    let mut right = predicted.equal(labels);
+    if let Some(hidden) = hidden {
+        right = right.bool_and(hidden.bool_not());
+    }
+    let counts = right.int().sum_dim(1);
     counts
         .into_data()
         .iter::<i64>()
@@ -40,18 +170,59 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn cross_entropy_by_hand() {
+    fn query(labels: [[i32; 2]; 2], hidden: Option<[[bool; 2]; 2]>) -> QuerySet {
         let device = Device::flex();
-        let logits = Tensor::<3>::from_data(
+        QuerySet {
+            images: Tensor::zeros([2, 2, 1, 1, 1], &device),
+            labels: Tensor::from_data(labels, &device),
+            hidden: hidden.map(|hidden| Tensor::from_data(hidden, &device)),
+        }
+    }
+
+    fn logits() -> Tensor<3> {
+        let device = Device::flex();
+        Tensor::from_data(
             [[[0.0f32, 0.0], [2.0, 0.0]], [[0.0, 1.0], [5.0, 5.0]]],
             &device,
-        );
-        let labels = Tensor::<2, Int>::from_data([[0, 0], [1, 1]], &device);
-        let ln = |x: f32| (1.0 + x.exp()).ln();
+        )
+    }
+
+    fn ln(x: f32) -> f32 {
+        (1.0 + x.exp()).ln()
+    }
+
+    #[test]
+    fn cross_entropy_by_hand() {
+        let query = query([[0, 0], [1, 1]], None);
         let expected = (ln(0.0) + ln(-2.0) + ln(-1.0) + ln(0.0)) / 4.0;
-        let loss: f32 = query_loss(logits, labels).into_scalar();
+        let loss: f32 = query_loss(&logits(), &query, None, 0.0).into_scalar();
         assert!((loss - expected).abs() < 1e-6, "{loss} {expected}");
+    }
+
+    #[test]
+    fn smoothing_by_hand() {
+        let query = query([[0, 0], [1, 1]], None);
+        let right = (ln(0.0) + ln(-2.0) + ln(-1.0) + ln(0.0)) / 4.0;
+        let wrong = (ln(0.0) + ln(2.0) + ln(1.0) + ln(0.0)) / 4.0;
+        let expected = 0.9 * right + 0.1 * (right + wrong) / 2.0;
+        let loss: f32 = query_loss(&logits(), &query, None, 0.1).into_scalar();
+        assert!((loss - expected).abs() < 1e-6, "{loss} {expected}");
+        let absent = Tensor::from_data([[false, true]; 2], &Device::flex());
+        let masked = logits() + Tensor::from_data([[[0.0, -1e9]]], &Device::flex());
+        let first = self::query([[0, 0], [0, 0]], None);
+        let loss: f32 = query_loss(&masked, &first, Some(&absent), 0.1).into_scalar();
+        assert!(loss.abs() < 1e-6, "one label is certain: {loss}");
+    }
+
+    #[test]
+    fn padding_counts_in_neither_loss_nor_accuracy() {
+        let hidden = [[false, true], [false, true]];
+        let query = query([[0, 0], [1, 1]], Some(hidden));
+        let expected = (ln(0.0) + ln(-1.0)) / 2.0;
+        let loss: f32 = query_loss(&logits(), &query, None, 0.0).into_scalar();
+        assert!((loss - expected).abs() < 1e-6, "{loss} {expected}");
+        let QuerySet { labels, hidden, .. } = query;
+        assert_eq!(n_correct(logits(), labels, hidden), [1, 1]);
     }
 
     #[test]
@@ -62,6 +233,6 @@ mod tests {
             &device,
         );
         let labels = Tensor::<2, Int>::from_data([[0, 0], [1, 1]], &device);
-        assert_eq!(n_correct(logits, labels), [2, 1]);
+        assert_eq!(n_correct(logits, labels, None), [2, 1]);
     }
 }

@@ -1,23 +1,18 @@
 //! The floor under every result: the label of the nearest support image, by pixels.
 
-use ht_episodes::{EpisodePlan, ImageSet, PlannedClass, quarter_turn};
+use ht_episodes::{EpisodePlan, ImageSet, PlannedImage, quarter_turn};
 
 /// Accuracy of nearest neighbour by Euclidean distance between the pixels, in [0, 1].
+///
+/// Unlabelled support images are not used.
 pub fn pixel_nearest_neighbour(images: &ImageSet, plan: &EpisodePlan) -> f64 {
-    let gather = |role: fn(&PlannedClass) -> &[usize]| -> Vec<(usize, Vec<u8>)> {
-        let labelled = plan.classes.iter().enumerate();
-        labelled
-            .flat_map(|(label, planned)| {
-                role(planned).iter().map(move |&image| {
-                    let bytes = images.image(planned.class, image);
-                    let turned = quarter_turn(bytes, images.shape(), planned.quarter_turns);
-                    (label, turned)
-                })
-            })
-            .collect()
+    let pixels = |planned: PlannedImage| {
+        let bytes = images.image(planned.class, planned.image);
+        let turned = quarter_turn(bytes, images.shape(), planned.quarter_turns);
+        planned.label.map(|label| (label, turned))
     };
-    let support = gather(|planned| &planned.support);
-    let query = gather(|planned| &planned.query);
+    let support: Vec<(usize, Vec<u8>)> = plan.support().filter_map(pixels).collect();
+    let query: Vec<(usize, Vec<u8>)> = plan.query().filter_map(pixels).collect();
     let right = query
         .iter()
         .filter(|(label, image)| {

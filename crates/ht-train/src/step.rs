@@ -1,11 +1,11 @@
 //! One step: the gradient of a meta-batch, worked off in micro-batches.
 
 use burn::tensor::{Device, Tensor};
-use ht_episodes::{CollatedBatch, EpisodeBatch};
-use ht_generator::WeightGenerator;
+use ht_episodes::{CollatedBatch, stream};
+use ht_generator::{Pass, WeightGenerator};
 
 use crate::parallel::map_in_order;
-use crate::{from_vector, gradient_vector, n_correct, query_loss};
+use crate::{LossConfig, batch_loss, from_vector, gradient_vector, n_correct};
 
 /// Gradient and figures of one meta-batch.
 #[derive(Clone, Debug)]
@@ -18,10 +18,21 @@ pub struct StepResult {
     pub accuracy: f64,
 }
 
+/// What a step minimises, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Objective {
+    /// What is added to the cross-entropy.
+    pub loss: LossConfig,
+    /// Updates so far.
+    pub step: u64,
+    /// Seed of the run, from which dropout is drawn.
+    pub seed: u64,
+}
+
 /// Computes the gradient of the mean query loss over a meta-batch.
 ///
 /// Micro-batches run on up to `n_threads` threads; their gradients are added in order,
-/// weighted by their episodes. `model` gives the structure, `parameters` the values;
+/// weighted by their query images. `model` gives the structure, `parameters` the values;
 /// `device` must have autodiff.
 ///
 /// # Shapes
@@ -30,17 +41,21 @@ pub fn meta_gradient(
     model: &WeightGenerator,
     parameters: &Tensor<1>,
     micro_batches: Vec<CollatedBatch>,
+    objective: Objective,
     device: &Device,
     n_threads: usize,
 ) -> StepResult {
-    let n_episodes: usize = micro_batches.iter().map(CollatedBatch::n_episodes).sum();
+    let n_query: usize = micro_batches.iter().map(CollatedBatch::n_query).sum();
     let jobs = micro_batches
         .into_iter()
-        .map(|batch| (model.clone(), parameters.clone(), batch))
+        .enumerate()
+        .map(|(number, batch)| (model.clone(), parameters.clone(), number, batch))
         .collect();
-    let parts = map_in_order(jobs, n_threads, |(model, parameters, batch)| {
-        let share = batch.n_episodes() as f64 / n_episodes as f64;
-        micro_step(model, &parameters, batch.to_device(device), share)
+    let parts = map_in_order(jobs, n_threads, |(model, parameters, number, batch)| {
+        let rng = stream(objective.seed, "dropout", objective.step, number as u64);
+        let mut pass = Pass::training(rng);
+        let model = from_vector(model, &parameters);
+        micro_step(&model, batch, n_query, objective, &mut pass, device)
     });
     parts
         .into_iter()
@@ -52,27 +67,32 @@ pub fn meta_gradient(
         .expect("a meta-batch has at least one micro-batch")
 }
 
-/// One micro-batch's part of the sums.
+/// One micro-batch's part of the sums over `n_query` query images.
 fn micro_step(
-    model: WeightGenerator,
-    parameters: &Tensor<1>,
-    batch: EpisodeBatch,
-    share: f64,
+    model: &WeightGenerator,
+    batch: CollatedBatch,
+    n_query: usize,
+    objective: Objective,
+    pass: &mut Pass,
+    device: &Device,
 ) -> StepResult {
-    let model = from_vector(model, parameters);
-    let EpisodeBatch { support, query } = batch;
-    let logits = model.generate(&support).forward(query.images);
-    let [e, q, _] = logits.dims();
-    let correct: usize = n_correct(logits.clone().inner(), query.labels.clone().inner())
-        .iter()
-        .sum();
-    let loss = query_loss(logits, query.labels);
-    let value: f64 = loss.clone().inner().into_scalar();
-    let gradient = gradient_vector(&model, (loss * share).backward());
+    let share = batch.n_query() as f64 / n_query as f64;
+    let batch = batch.to_device(device);
+    let loss = batch_loss(model, &batch, &objective.loss, objective.step, pass);
+    let query = batch.query;
+    let correct: usize = n_correct(
+        loss.logits.inner(),
+        query.labels.inner(),
+        query.hidden.map(Tensor::inner),
+    )
+    .iter()
+    .sum();
+    let value: f64 = loss.total.clone().inner().into_scalar();
+    let gradient = gradient_vector(model, (loss.total * share).backward());
     StepResult {
         gradient,
         loss: value * share,
-        accuracy: correct as f64 / (e * q) as f64 * share,
+        accuracy: correct as f64 / n_query as f64,
     }
 }
 

@@ -12,8 +12,8 @@ use crate::final_test::final_test;
 use crate::metrics::StepWindow;
 use crate::run_dir::{Keep, checkpoints_in};
 use crate::{
-    Accuracy, Experiment, MetaOptimizer, Metric, MetricsLog, RunDir, TrainError, TrainReport,
-    TrainingConfig, evaluate, from_vector, meta_gradient, to_vector,
+    Accuracy, Experiment, MetaOptimizer, Metric, MetricsLog, Objective, RunDir, TrainError,
+    TrainReport, TrainingConfig, evaluate, from_vector, meta_gradient, to_vector,
 };
 
 /// Meta-batches that are made ahead of the step that needs them.
@@ -122,7 +122,19 @@ pub fn train(
             return Ok(TrainOutcome::Interrupted { step: state.step });
         }
         let batch = batches.next().expect("one batch for every step");
-        let result = meta_gradient(&model, &state.parameters, batch, &device, compute.n_threads);
+        let objective = Objective {
+            loss: config.loss,
+            step: state.step,
+            seed: config.seed,
+        };
+        let result = meta_gradient(
+            &model,
+            &state.parameters,
+            batch,
+            objective,
+            &device,
+            compute.n_threads,
+        );
         if !result.loss.is_finite() {
             return Err(TrainError::Diverged { step: state.step });
         }

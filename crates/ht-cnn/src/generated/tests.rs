@@ -5,7 +5,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData, Tolerance};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{CnnConfig, Padding, Pooling};
+use crate::{CnnConfig, Geometry, Padding, Pooling};
 
 /// Values that look random and are the same everywhere.
 fn wave<const D: usize>(shape: [usize; D], phase: f32, device: &Device) -> Tensor<D> {
@@ -39,6 +39,7 @@ fn cnn(spec: &CnnSpec, n_episodes: usize, device: &Device) -> GeneratedCnn {
         layers,
         logits,
         statistics: None,
+        absent: None,
     }
 }
 
@@ -58,6 +59,7 @@ fn episode(cnn: &GeneratedCnn, e: usize) -> GeneratedCnn {
             bias: cnn.logits.bias.clone().narrow(0, e, 1),
         },
         statistics: None,
+        absent: None,
     }
 }
 
@@ -113,10 +115,10 @@ proptest! {
         let images = wave([e, b, inputs, side, side + 1], 0.7, &device);
         let weights = &cnn.layers[0];
         let bias = weights.bias.clone().expect("a bias");
-        let folded = Activations::from_images(images.clone()).into_folded();
-        let convolved =
-            crate::episode_conv2d(folded, weights.kernel.clone(), Some(bias.clone()), &spec.layers[0]);
-        let convolved = Activations::new(convolved, e).into_images();
+        let kernel = weights.kernel.clone();
+        let convolved = Activations::from_images(images.clone())
+            .map(|x| crate::episode_conv2d(x, kernel, Some(bias.clone()), &spec.layers[0]))
+            .into_images();
         for episode in 0..e {
             let kernel = values(weights.kernel.clone().narrow(0, episode, 1));
             let bias = values(bias.clone().narrow(0, episode, 1));
@@ -216,4 +218,77 @@ fn gradients_reach_every_weight() {
     }
     let logits = cnn.logits.kernel.grad(&gradients).expect("tracked");
     assert!(largest(logits.into_data()) > 1e-6);
+}
+
+#[test]
+fn hidden_images_change_nothing() {
+    let device = Device::flex();
+    let image = Geometry {
+        channels: 1,
+        height: 28,
+        width: 28,
+    };
+    let spec = CnnSpec::new(&CnnConfig::default(), image, 5).expect("fits");
+    let cnn = cnn(&spec, 2, &device);
+    let images = wave([2, 4, 1, 28, 28], 0.0, &device);
+    let plain = cnn.forward(images.clone());
+    let padded = Tensor::cat(vec![images, wave([2, 3, 1, 28, 28], 0.8, &device)], 1);
+    let hidden =
+        Tensor::<2, Bool>::from_data([[false, false, false, false, true, true, true]; 2], &device);
+    let with_padding = cnn
+        .classify(Activations::from_images(padded.clone()).hide(Some(hidden)))
+        .narrow(1, 0, 4);
+    with_padding
+        .into_data()
+        .assert_approx_eq::<f32>(&plain.clone().into_data(), Tolerance::absolute(1e-3));
+    // The test would not fail by itself: unhidden, the same images do change the statistics.
+    let unhidden = cnn.forward(padded).narrow(1, 0, 4);
+    let change: f32 = (unhidden - plain).abs().max().into_scalar();
+    assert!(change > 0.1, "{change}");
+}
+
+#[test]
+fn absent_labels_have_no_probability() {
+    let device = Device::flex();
+    let image = Geometry {
+        channels: 1,
+        height: 28,
+        width: 28,
+    };
+    let spec = CnnSpec::new(&CnnConfig::default(), image, 3).expect("fits");
+    let mut cnn = cnn(&spec, 1, &device);
+    let images = wave([1, 4, 1, 28, 28], 0.0, &device);
+    let all = cnn.forward(images.clone());
+    cnn.absent = Some(Tensor::from_data([[false, true, false]], &device));
+    let some = cnn.forward(images);
+    let column = |logits: &Tensor<3>, label| values(logits.clone().narrow(2, label, 1));
+    assert!(
+        column(&some, 1)
+            .iter()
+            .all(|&logit| logit == ABSENT_LOGIT as f32)
+    );
+    for label in [0, 2] {
+        assert_eq!(column(&some, label), column(&all, label));
+    }
+}
+
+proptest! {
+    #[test]
+    fn slices_carry_kernel_bias_scale_and_shift(bias: bool, norm: bool, channels in 1..5usize) {
+        use crate::{PartialWeights, SliceLayout, WeightAllocation};
+        let config = CnnConfig { depth: 1, channels, bias, ..CnnConfig::default() };
+        let image = Geometry { channels: 2, height: 8, width: 8 };
+        let spec = CnnSpec::new(&config, image, 2).expect("fits").layers.remove(0);
+        let layout = SliceLayout { allocation: WeightAllocation::Output, norm };
+        let grid = layout.grid(&spec);
+        prop_assert_eq!(grid.len, 18 + usize::from(bias) + 2 * usize::from(norm));
+        let device = Device::flex();
+        let slices = wave([2, grid.count, grid.len], 0.3, &device);
+        let parts = PartialWeights::from_slices(&slices, layout, &spec);
+        let kernel = layout.allocation.cut(parts.kernel.expect("generated"), &spec);
+        let column = |t: Option<Tensor<2>>| t.map(|t| t.unsqueeze_dim::<3>(2));
+        let rest = [parts.bias, parts.scale, parts.shift].map(column).into_iter().flatten();
+        let joined = Tensor::cat(std::iter::once(kernel).chain(rest).collect(), 2);
+        prop_assert_eq!(values(joined), values(slices));
+    }
 }

@@ -13,8 +13,9 @@ use ht_episodes::{
 
 use super::*;
 use crate::{
-    ActivationEncoderConfig, BlockActivation, ImageEncoderConfig, LearnedLayers, LogitsTokens,
-    NormOrder, Size, TransformerConfig,
+    ActivationEncoderConfig, Architecture, AttentionWeighting, BlockActivation, FeedForwardConfig,
+    ImageEncoderConfig, LastBlock, LearnedLayers, LearnedTensors, LogitsFeatures, LogitsTokens,
+    NonlinearFeatures, NormOrder, NormWeights, Size, TransformerConfig,
 };
 
 fn config() -> GeneratorConfig {
@@ -22,21 +23,38 @@ fn config() -> GeneratorConfig {
         allocation: WeightAllocation::Output,
         learned_layers: LearnedLayers::None,
         embedding_width: 8,
+        norm_weights: NormWeights::Learned,
+        added_weights: false,
+        learned_tensors: LearnedTensors::Shared,
         logits_tokens: LogitsTokens::Independent,
+        logits_features: LogitsFeatures::Encoded,
+        hidden_samples: HiddenSamples::Removed,
+        warmup_heads: None,
         image_encoder: Some(ImageEncoderConfig {
             depth: 3,
             width: 6,
             padding: Padding::Same,
+            dropout: 0.0,
         }),
-        activation_encoder: Some(ActivationEncoderConfig { width: 4 }),
+        activation_encoder: Some(ActivationEncoderConfig {
+            width: Some(4),
+            nonlinear: NonlinearFeatures::None,
+            dropout: 0.0,
+        }),
         transformer: TransformerConfig {
             blocks: 2,
             heads: 2,
             norm: NormOrder::Pre,
             query_key: Size::Fraction(0.5),
             value: Size::Absolute(12),
-            inner: Size::Fraction(1.0),
-            activation: BlockActivation::Relu,
+            attention: AttentionWeighting::Softmax,
+            architecture: Architecture::Encoder,
+            dropout: 0.0,
+            feed_forward: Some(FeedForwardConfig {
+                inner: Size::Fraction(1.0),
+                activation: BlockActivation::Relu,
+                last_block: LastBlock::Activated,
+            }),
         },
     }
 }
@@ -65,11 +83,7 @@ fn batch(n_episodes: u64, device: &Device) -> EpisodeBatch {
         test: 5,
     };
     let split = ClassSplit::new(&split, &images).expect("enough classes");
-    let size = EpisodeSpec {
-        ways: 5,
-        shots: 2,
-        queries: 3,
-    };
+    let size = EpisodeSpec::new(5, 2, 3);
     let sampler = EpisodeSampler::new(images, split, size, ClassRotation::None).expect("possible");
     let plans: Vec<_> = (0..n_episodes)
         .map(|index| sampler.plan(3, Split::Train, index))
@@ -88,10 +102,10 @@ fn weights_do_not_depend_on_the_order_of_the_support_images() {
     let generator = WeightGenerator::new(&config(), &spec(NormStatistics::QueryBatch), 1, &device)
         .expect("valid");
     let support = batch(2, &device).support;
-    let reversed = SupportSet {
-        images: support.images.clone().flip([1]),
-        labels: support.labels.clone().flip([1]),
-    };
+    let reversed = SupportSet::new(
+        support.images.clone().flip([1]),
+        support.labels.clone().flip([1]),
+    );
     let (ours, theirs) = (generator.generate(&support), generator.generate(&reversed));
     for (a, b) in ours.layers.into_iter().zip(theirs.layers) {
         assert_close(a.kernel, b.kernel);
@@ -108,10 +122,10 @@ fn an_episode_alone_gives_what_it_gives_in_a_meta_batch() {
         let EpisodeBatch { support, query } = batch(3, &device);
         let together = generator.generate(&support).forward(query.images.clone());
         for e in 0..3 {
-            let alone = SupportSet {
-                images: support.images.clone().narrow(0, e, 1),
-                labels: support.labels.clone().narrow(0, e, 1),
-            };
+            let alone = SupportSet::new(
+                support.images.clone().narrow(0, e, 1),
+                support.labels.clone().narrow(0, e, 1),
+            );
             let logits = generator
                 .generate(&alone)
                 .forward(query.images.clone().narrow(0, e, 1));
@@ -199,16 +213,27 @@ fn the_released_omniglot_script_has_its_parameter_count() {
             depth: 4,
             width: 32,
             padding: Padding::Same,
+            dropout: 0.0,
         }),
-        activation_encoder: Some(ActivationEncoderConfig { width: 8 }),
+        activation_encoder: Some(ActivationEncoderConfig {
+            width: Some(8),
+            nonlinear: NonlinearFeatures::None,
+            dropout: 0.0,
+        }),
         transformer: TransformerConfig {
             blocks: 3,
             heads: 2,
             norm: NormOrder::Post,
             query_key: Size::Fraction(1.0),
             value: Size::Fraction(1.0),
-            inner: Size::Fraction(1.0),
-            activation: BlockActivation::Relu,
+            attention: AttentionWeighting::Softmax,
+            architecture: Architecture::Encoder,
+            dropout: 0.0,
+            feed_forward: Some(FeedForwardConfig {
+                inner: Size::Fraction(1.0),
+                activation: BlockActivation::Relu,
+                last_block: LastBlock::Activated,
+            }),
         },
         ..config()
     };

@@ -19,6 +19,14 @@ fn experiment(overrides: &[&str]) -> Experiment {
     Experiment::resolve(config, None).expect("possible")
 }
 
+fn objective() -> Objective {
+    Objective {
+        loss: LossConfig::default(),
+        step: 0,
+        seed: 1,
+    }
+}
+
 fn batches(experiment: &Experiment, sizes: &[u64]) -> Vec<CollatedBatch> {
     let sampler = &experiment.train_sampler;
     let mut next = 0;
@@ -42,7 +50,14 @@ fn micro_batches_only_divide_the_work() {
     let parameters = to_vector(&model);
     let step = |sizes: &[u64], n_threads| {
         let batches = batches(&experiment, sizes);
-        meta_gradient(&model, &parameters, batches, &device, n_threads)
+        meta_gradient(
+            &model,
+            &parameters,
+            batches,
+            objective(),
+            &device,
+            n_threads,
+        )
     };
     let whole = step(&[6], 1);
     let divided = step(&[3, 2, 1], 2);
@@ -60,13 +75,20 @@ fn micro_batches_only_divide_the_work() {
 
 #[test]
 fn the_gradient_is_the_slope_of_the_loss() {
-    let smooth = "generator.transformer.activation=gelu";
+    let smooth = "generator.transformer.feed_forward.activation=gelu";
     let experiment = experiment(&[smooth, "cnn.pooling=none", "cnn.features=flatten"]);
     let device = Device::flex().autodiff();
     let model = experiment.config.new_generator(&device).expect("valid");
     let parameters = to_vector(&model);
     let at = |parameters: &Tensor<1>| {
-        meta_gradient(&model, parameters, batches(&experiment, &[4]), &device, 1)
+        meta_gradient(
+            &model,
+            parameters,
+            batches(&experiment, &[4]),
+            objective(),
+            &device,
+            1,
+        )
     };
     let start = at(&parameters);
     let slope: f64 = start.gradient.clone().square().sum().into_scalar();
@@ -128,7 +150,14 @@ fn a_few_episodes_can_be_learned_by_heart() {
     let mut optimizer = MetaOptimizer::new(&experiment.config.optimizer);
     let mut losses = Vec::new();
     for _ in 0..150 {
-        let result = meta_gradient(&model, &parameters, batches(&experiment, &[3]), &device, 1);
+        let result = meta_gradient(
+            &model,
+            &parameters,
+            batches(&experiment, &[3]),
+            objective(),
+            &device,
+            1,
+        );
         parameters = optimizer.step(1e-2, parameters, result.gradient);
         losses.push(result.loss);
     }

@@ -24,7 +24,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
     let generator = config.new_generator(&device)?;
     let spec = generator.spec();
 
-    let n_support = config.episodes.ways * config.episodes.shots;
+    let n_support = config.episodes.train_spec().n_support();
     let mut rows = Vec::new();
     for (l, (layer, source)) in spec.layers.iter().zip(generator.layers()).enumerate() {
         let shape = |g: ht_cnn::Geometry| format!("{}x{}x{}", g.channels, g.height, g.width);

@@ -21,7 +21,7 @@ fn losses(device: &str) -> Option<Vec<f64>> {
         "--set",
         "schedule.learning_rate=0.01",
         "--set",
-        "generator.transformer.activation=relu",
+        "generator.transformer.feed_forward.activation=relu",
         "--set",
         "evaluation.test_episodes=2",
         "--set",

@@ -1,0 +1,50 @@
+//! The feed-forward part of a transformer block: two dense layers, token by token.
+
+use burn::module::Module;
+use burn::nn::Linear;
+use burn::tensor::Tensor;
+use burn::tensor::activation::{gelu, leaky_relu, relu};
+
+use crate::{BlockActivation, ParameterInit};
+
+/// Slope of the leaky ReLU for negative inputs, as in the released code.
+const LEAKY_SLOPE: f64 = 0.1;
+
+/// Two dense layers and what stands between them.
+#[derive(Module, Debug)]
+pub struct FeedForward {
+    inner: Linear,
+    outer: Linear,
+    /// None where the part is linear.
+    #[module(skip)]
+    activation: Option<BlockActivation>,
+}
+
+impl FeedForward {
+    /// A part for tokens of `width` columns with `inner` columns inside.
+    pub(crate) fn new(
+        width: usize,
+        inner: usize,
+        activation: Option<BlockActivation>,
+        init: &mut ParameterInit,
+    ) -> Self {
+        Self {
+            inner: init.linear(width, inner),
+            outer: init.linear(inner, width),
+            activation,
+        }
+    }
+
+    /// # Shapes
+    /// - `tokens`: `[E, T, D]`, returns the same
+    pub fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
+        let inner = self.inner.forward(tokens);
+        let activated = match self.activation {
+            None => inner,
+            Some(BlockActivation::Relu) => relu(inner),
+            Some(BlockActivation::Gelu) => gelu(inner),
+            Some(BlockActivation::LeakyRelu) => leaky_relu(inner, LEAKY_SLOPE),
+        };
+        self.outer.forward(activated)
+    }
+}

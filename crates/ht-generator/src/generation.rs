@@ -1,0 +1,80 @@
+//! The result of the generator with its parts, for losses that look into them.
+
+use burn::tensor::Tensor;
+use ht_cnn::{GeneratedCnn, LogitsWeights};
+
+use crate::ConvParts;
+
+/// Keeps the ratio of the variation finite where a learned tensor is still zero, as in the
+/// released code.
+const VARIATION_EPSILON: f64 = 1e-8;
+
+/// E generated CNNs, and what they were made of.
+#[derive(Clone, Debug)]
+pub struct Generation {
+    /// What classifies the query images.
+    pub cnn: GeneratedCnn,
+    /// The parts of each convolution layer.
+    pub layers: Vec<ConvParts>,
+    /// The logits layer as the support pass has it.
+    pub support_logits: LogitsWeights,
+}
+
+impl Generation {
+    /// How much of the weights varies between episodes: for every tensor of a convolution
+    /// layer that is both generated and learned, the squared norm of the generated part over
+    /// that of the learned one, once for the support pass and once for the query pass.
+    ///
+    /// # Shapes
+    /// - returns: `[1]`, the mean over the episodes
+    pub fn variation(&self) -> Option<Tensor<1>> {
+        self.layers
+            .iter()
+            .flat_map(|parts| {
+                let generated = &parts.generated;
+                [&parts.learned, &parts.query_learned]
+                    .into_iter()
+                    .flat_map(|learned| {
+                        [
+                            ratio(generated.kernel.as_ref(), learned.kernel.as_ref()),
+                            ratio(generated.bias.as_ref(), learned.bias.as_ref()),
+                            ratio(generated.scale.as_ref(), learned.scale.as_ref()),
+                            ratio(generated.shift.as_ref(), learned.shift.as_ref()),
+                        ]
+                    })
+                    .flatten()
+            })
+            .reduce(|sum, ratio| sum + ratio)
+    }
+
+    /// Sum of the squares of all kernels of one CNN, as the support pass has them.
+    ///
+    /// # Shapes
+    /// - returns: `[1]`, the mean over the episodes
+    pub fn squared_kernels(&self) -> Tensor<1> {
+        let logits = &self.support_logits.kernel;
+        let [n_episodes, _, _] = logits.dims();
+        let kernels = self
+            .layers
+            .iter()
+            .map(|parts| parts.support_weights(n_episodes).kernel);
+        kernels.fold(mean_square_sum(logits), |sum, kernel| {
+            sum + mean_square_sum(&kernel)
+        })
+    }
+}
+
+/// `[E, ..]` to the mean over E of the sum of squares, `[1]`.
+fn mean_square_sum<const D: usize>(x: &Tensor<D>) -> Tensor<1> {
+    let n_episodes = x.dims()[0] as f64;
+    x.clone().square().sum() / n_episodes
+}
+
+fn ratio<const D: usize>(
+    generated: Option<&Tensor<D>>,
+    learned: Option<&Tensor<D>>,
+) -> Option<Tensor<1>> {
+    let (generated, learned) = (generated?, learned?);
+    let scale = learned.clone().square().sum() + VARIATION_EPSILON;
+    Some(mean_square_sum(generated) / scale)
+}

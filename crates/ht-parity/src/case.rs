@@ -1,0 +1,164 @@
+//! A recorded case: one step of the released code with every intermediate result.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Tensor};
+use ht_cnn::{CnnSpec, Geometry};
+use ht_episodes::{EpisodeBatch, QuerySet, SupportSet};
+use ht_generator::WeightGenerator;
+use ht_train::LossConfig;
+use serde::Deserialize;
+
+use crate::tensors::{Array, Arrays, read_arrays};
+use crate::{ParityError, ReleasedFlags, Variables};
+
+/// A description longer than this is none.
+const MAX_JSON: u64 = 16 << 20;
+
+/// The JSON file of a case.
+#[derive(Debug, Deserialize)]
+struct Description {
+    config: ReleasedFlags,
+    canonical: BTreeMap<String, String>,
+    #[serde(default)]
+    label_smoothing: f64,
+    #[serde(default)]
+    warmup_steps: u64,
+    #[serde(default)]
+    global_step: u64,
+    #[serde(default = "default_rate")]
+    sgd_lr: f64,
+    #[serde(default)]
+    num_trainable: Option<usize>,
+}
+
+fn default_rate() -> f64 {
+    0.01
+}
+
+/// A case, ready to be run.
+#[derive(Debug)]
+pub struct Case {
+    /// Everything that was recorded.
+    pub recorded: Arrays,
+    /// The generator that the case's flags describe, with initial parameters.
+    pub model: WeightGenerator,
+    /// Which variable is which parameter.
+    pub variables: Variables,
+    /// `[P]`: the case's parameters.
+    pub parameters: Tensor<1>,
+    /// The episode, E = 1.
+    pub batch: EpisodeBatch,
+    /// The loss that the flags describe.
+    pub loss: LossConfig,
+    /// Step of the schedule of the warm-up heads.
+    pub step: u64,
+    /// Learning rate of the recorded SGD steps.
+    pub learning_rate: f64,
+    /// Number of learned values, where it was recorded.
+    pub num_trainable: Option<usize>,
+    /// Roles of the variables.
+    roles: BTreeMap<String, String>,
+}
+
+impl Case {
+    /// The values of the variable with a role, in both cases in our order.
+    pub(crate) fn parameter(&self, role: &str, theirs: &Array) -> Option<(Vec<f32>, Array)> {
+        let has_role = |(_, other): &(&String, &String)| other.trim_end_matches("-eval") == role;
+        let (name, _) = self.roles.iter().find(has_role)?;
+        let vector: Vec<f32> = self.parameters.to_data().iter::<f32>().collect();
+        self.variables.pair(name, &vector, theirs)
+    }
+
+    /// Reads `NAME.safetensors` and `NAME.json`, for an autodiff device.
+    ///
+    /// # Errors
+    /// A damaged file, a flag without counterpart, a variable without parameter.
+    pub fn read(tensors: &Path, device: &Device) -> Result<Self, ParityError> {
+        let path = tensors.with_extension("json");
+        let bad = |cause: &dyn ToString| ParityError::file(&path, cause);
+        let n_bytes = fs::metadata(&path).map_err(|cause| bad(&cause))?.len();
+        if n_bytes > MAX_JSON {
+            return Err(bad(&format!("{n_bytes} bytes, expected at most {MAX_JSON}")));
+        }
+        let text = fs::read_to_string(&path).map_err(|cause| bad(&cause))?;
+        let description: Description = serde_json::from_str(&text).map_err(|cause| bad(&cause))?;
+        let recorded = read_arrays(tensors)?;
+        let get = |name: &str, axes: usize| -> Result<&Array, ParityError> {
+            recorded
+                .get(name)
+                .filter(|array| array.shape.len() == axes)
+                .ok_or_else(|| {
+                    ParityError::file(tensors, &format!("no tensor {name} with {axes} axes"))
+                })
+        };
+
+        // NHWC there, [E, n, C, H, W] here.
+        let images = |name: &str| -> Result<Tensor<5>, ParityError> {
+            let nchw = get(name, 4)?.permuted(&[0, 3, 1, 2]);
+            Ok(nchw.to_tensor::<4>(device).unsqueeze())
+        };
+        let labels = |name: &str| -> Result<_, ParityError> {
+            Ok(get(name, 1)?.to_integers::<1>(device).unsqueeze())
+        };
+        let mut support = SupportSet::new(images("in/support_images")?, labels("in/support_labels")?);
+        if recorded.contains_key("in/support_mask") {
+            let mask = get("in/support_mask", 1)?.to_tensor::<1>(device);
+            support.hidden = Some(mask.greater_elem(0.5).unsqueeze());
+        }
+        let query = QuerySet {
+            images: images("in/query_images")?,
+            labels: labels("in/query_labels")?,
+            hidden: None,
+        };
+
+        let flags = &description.config;
+        let [_, _, channels, height, width] = support.images.dims();
+        let image = Geometry {
+            channels,
+            height,
+            width,
+        };
+        let [_, ways] = get("out/query_logits", 2)?.shape[..] else {
+            return Err(ParityError::file(tensors, &"no out/query_logits"));
+        };
+        let spec = CnnSpec::new(&flags.cnn()?, image, ways)?;
+        let config = flags.generator(description.warmup_steps)?;
+        let model = WeightGenerator::new(&config, &spec, 0, device)?;
+        let variable = |name: &str| recorded.get(&format!("var/{name}"));
+        let shapes = |name: &str| variable(name).map(|array| array.shape.clone());
+        let variables = Variables::new(&description.canonical, shapes, &model)?;
+        let parameters = variables.vector(variable, &device.clone().inner())?;
+        Ok(Self {
+            model,
+            variables,
+            parameters,
+            batch: EpisodeBatch { support, query },
+            loss: flags.loss(description.label_smoothing),
+            step: description.global_step,
+            learning_rate: description.sgd_lr,
+            num_trainable: description.num_trainable,
+            roles: description.canonical,
+            recorded,
+        })
+    }
+}
+
+/// The safetensors files of a folder, in order of their names.
+///
+/// # Errors
+/// A folder that cannot be read, or without such files.
+pub fn case_files(folder: &Path) -> Result<Vec<PathBuf>, ParityError> {
+    let entries = fs::read_dir(folder).map_err(|cause| ParityError::file(folder, &cause))?;
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|end| end == "safetensors"))
+        .collect();
+    files.sort();
+    if files.is_empty() {
+        return Err(ParityError::NoCases(folder.to_owned()));
+    }
+    Ok(files)
+}
