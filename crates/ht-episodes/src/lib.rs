@@ -13,9 +13,13 @@
 //! machine, on the episodes drawn before it, or on the number of threads.
 
 mod augment;
+mod augmented_pixels;
 mod batch;
+mod episode_augmentation;
 mod error;
+pub mod image_ops;
 mod image_set;
+mod photo_augmentation;
 mod plan;
 mod prefetch;
 mod python_random;
@@ -26,9 +30,12 @@ mod spec;
 mod split;
 
 pub use augment::{ClassRotation, quarter_turn};
+pub use augmented_pixels::augmented_pixels;
 pub use batch::{CollatedBatch, EpisodeBatch, QuerySet, SupportSet, collate, normalize_pixel};
+pub use episode_augmentation::{DrawnAugmentation, EpisodeAugmentation};
 pub use error::EpisodeError;
 pub use image_set::{ImageClass, ImageSet, ImageShape};
+pub use photo_augmentation::{DrawnColours, DrawnPhoto, PhotoAugmentation};
 pub use plan::{EpisodePlan, PlannedClass};
 pub use prefetch::Prefetch;
 pub use python_random::python_shuffle;
