@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use toml::{Table, Value};
 
 /// Which crate may use which of ours: the architecture.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("ht-episodes", &[]),
     ("ht-cnn", &[]),
     ("ht-generator", &["ht-cnn", "ht-episodes"]),
@@ -25,6 +25,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
         "ht-benches",
         &["ht-cnn", "ht-episodes", "ht-generator", "ht-train"],
     ),
+    ("ht-parity", &["ht-episodes"]),
     ("xtask", &[]),
 ];
 
