@@ -12,14 +12,24 @@ use anyhow::{Context, Result};
 use toml::{Table, Value};
 
 /// Which crate may use which of ours: the architecture.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("ht-episodes", &[]),
     ("ht-cnn", &[]),
     ("ht-generator", &["ht-cnn", "ht-episodes"]),
     ("ht-train", &["ht-cnn", "ht-episodes", "ht-generator"]),
     (
-        "hypertransformer",
+        "ht-parity",
         &["ht-cnn", "ht-episodes", "ht-generator", "ht-train"],
+    ),
+    (
+        "hypertransformer",
+        &[
+            "ht-cnn",
+            "ht-episodes",
+            "ht-generator",
+            "ht-parity",
+            "ht-train",
+        ],
     ),
     (
         "ht-benches",

@@ -21,8 +21,8 @@ pub enum ClassRotation {
 /// Turns a square image counter-clockwise by `turns` times 90 degrees.
 ///
 /// # Shapes
-/// - `image`: C · H · W bytes with H = W, returns the same.
-pub fn quarter_turn(image: &[u8], shape: ImageShape, turns: u8) -> Vec<u8> {
+/// - `image`: C · H · W bytes or floats with H = W, returns the same.
+pub fn quarter_turn<T: Copy>(image: &[T], shape: ImageShape, turns: u8) -> Vec<T> {
     assert_eq!(
         shape.height, shape.width,
         "quarter turns need square images"

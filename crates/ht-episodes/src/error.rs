@@ -80,6 +80,9 @@ pub enum EpisodeError {
     /// A split that cannot be made, or a key of it that makes no sense.
     #[error("split: {0}")]
     BadSplit(String),
+    /// An augmentation that cannot be drawn.
+    #[error("augmentation: {0}")]
+    BadAugmentation(String),
     /// A number that an episode cannot have.
     #[error("{key} is {value}, expected {expected}")]
     BadNumber {

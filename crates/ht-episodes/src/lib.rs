@@ -13,11 +13,16 @@
 //! machine, on the episodes drawn before it, or on the number of threads.
 
 mod augment;
+mod augmented_pixels;
 mod batch;
+mod episode_augmentation;
 mod error;
+pub mod image_ops;
 mod image_set;
+mod photo_augmentation;
 mod plan;
 mod prefetch;
+mod python_random;
 mod random;
 mod sampler;
 pub mod source;
@@ -25,11 +30,15 @@ mod spec;
 mod split;
 
 pub use augment::{ClassRotation, quarter_turn};
+pub use augmented_pixels::augmented_pixels;
 pub use batch::{CollatedBatch, EpisodeBatch, QuerySet, SupportSet, collate, normalize_pixel};
+pub use episode_augmentation::{DrawnAugmentation, EpisodeAugmentation};
 pub use error::EpisodeError;
 pub use image_set::{ImageClass, ImageSet, ImageShape};
+pub use photo_augmentation::{DrawnColours, DrawnPhoto, PhotoAugmentation};
 pub use plan::{EpisodePlan, PlannedClass, PlannedImage};
 pub use prefetch::Prefetch;
+pub use python_random::python_shuffle;
 pub use random::stream;
 pub use sampler::EpisodeSampler;
 pub use source::{Channels, ImageSource};

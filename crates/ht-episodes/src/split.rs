@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use crate::{EpisodeError, ImageSet, random};
+use crate::{EpisodeError, ImageSet, python_shuffle, random};
 
 /// One of the three disjoint parts of a data set's classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -47,6 +47,21 @@ pub enum SplitConfig {
         /// Classes for the test.
         test: usize,
     },
+    /// The released code's split: the classes, permuted by Python's shuffle, counted off in
+    /// order; what is left is in no split.
+    ///
+    /// The permutation acts on the order in which the set lists its classes. Which order that
+    /// was for the released data is not known beyond the permutation itself.
+    ReleasedCode {
+        /// Seed of [`python_shuffle`]; 0 leaves the order as it is.
+        seed: u64,
+        /// Classes for training, the first ones.
+        train: usize,
+        /// Classes for validation, the next ones.
+        validation: usize,
+        /// Classes for the test, the ones after.
+        test: usize,
+    },
     /// A CSV file with the columns `class` and `split` (train, validation or test);
     /// classes that it does not name are left out.
     File {
@@ -80,6 +95,12 @@ impl ClassSplit {
                 classes.sort_by_key(|&class| images.class_name(class));
                 Self::by_seed(*seed, *validation, *test, classes)
             }
+            SplitConfig::ReleasedCode {
+                seed,
+                train,
+                validation,
+                test,
+            } => Self::released_code(*seed, [*train, *validation, *test], images.n_classes()),
             SplitConfig::File { path } => Self::from_file(path, images),
         }
     }
@@ -102,6 +123,32 @@ impl ClassSplit {
         let test = classes.split_off(validation);
         Ok(Self {
             parts: [rest, classes, test],
+        })
+    }
+
+    fn released_code(
+        seed: u64,
+        counts: [usize; 3],
+        n_classes: usize,
+    ) -> Result<Self, EpisodeError> {
+        let needed = counts
+            .iter()
+            .fold(0, |sum: usize, &count| sum.saturating_add(count));
+        if needed > n_classes {
+            let [train, validation, test] = counts;
+            return Err(EpisodeError::BadSplit(format!(
+                "split.train {train} + split.validation {validation} + split.test {test} are more \
+                 than the {n_classes} classes"
+            )));
+        }
+        // New class i is old class order[i].
+        let order = match seed {
+            0 => (0..n_classes).collect(),
+            _ => python_shuffle(seed, n_classes),
+        };
+        let mut rest = order.into_iter();
+        Ok(Self {
+            parts: counts.map(|count| rest.by_ref().take(count).collect()),
         })
     }
 
@@ -208,6 +255,28 @@ mod tests {
         let sorted = set(["a", "b", "c", "d", "e"]);
         let shuffled = set(["d", "a", "e", "c", "b"]);
         assert_eq!(test_names(&sorted), test_names(&shuffled));
+    }
+
+    #[test]
+    fn the_released_split_counts_off_a_permutation() {
+        let split = |seed, train| {
+            let config = SplitConfig::ReleasedCode {
+                seed,
+                train,
+                validation: 2,
+                test: 3,
+            };
+            ClassSplit::new(&config, &images(10)).map_err(|e| e.to_string())
+        };
+        // The permutation is 3 1 5 0 6 2 9 7 4 8; the last class is in no split.
+        let permuted = split(2022, 4).expect("enough classes");
+        assert_eq!(permuted.classes(Split::Train), [3, 1, 5, 0]);
+        assert_eq!(permuted.classes(Split::Validation), [6, 2]);
+        assert_eq!(permuted.classes(Split::Test), [9, 7, 4]);
+        let as_they_are = split(0, 4).expect("enough classes");
+        assert_eq!(as_they_are.classes(Split::Test), [6, 7, 8]);
+        let error = split(2022, 6).expect_err("11 of 10 classes");
+        assert!(error.contains("are more than the 10 classes"), "{error}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use ht_cnn::{LayerWeights, LogitsWeights};
 use ht_generator::{Generation, Pass, Trace};
 use ht_train::{BatchLoss, batch_loss, from_vector, gradient_vector, n_correct, query_loss};
 
-use crate::tensors::Array;
+use crate::tensors::{Array, difference};
 use crate::Case;
 
 const FORWARD: f64 = 1e-4;
@@ -94,18 +94,15 @@ pub fn compare(case: &Case) -> Deviations {
             let theirs = if name == "out/reg_terms" { &summed } else { theirs };
             match ours.find(name) {
                 Found::One(ours) => {
-                    let deviation = relative(&ours, theirs);
-                    deviations.forward = deviations.forward.max(deviation);
-                    deviations.add(name, deviation, FORWARD);
+                    deviations.add_forward(name, ours.deviation_from(theirs), FORWARD);
                 }
                 // The record does not say which pass it shows.
                 Found::EitherPass(passes) => {
                     let deviation = passes
                         .iter()
-                        .map(|ours| relative(ours, theirs))
+                        .map(|ours| ours.deviation_from(theirs))
                         .fold(f64::INFINITY, f64::min);
-                    deviations.forward = deviations.forward.max(deviation);
-                    deviations.add(name, deviation, FORWARD);
+                    deviations.add_forward(name, deviation, FORWARD);
                 }
                 Found::Nothing => deviations.not_compared(name),
             }
@@ -120,6 +117,12 @@ impl Deviations {
         self.failures.is_empty() && self.n_compared > 0
     }
 
+    /// Adds a forward result.
+    pub(crate) fn add_forward(&mut self, name: &str, deviation: f64, tolerance: f64) {
+        self.forward = self.forward.max(deviation);
+        self.add(name, deviation, tolerance);
+    }
+
     fn add(&mut self, name: &str, deviation: f64, tolerance: f64) {
         self.n_compared += 1;
         if !(deviation <= tolerance) {
@@ -128,7 +131,7 @@ impl Deviations {
         }
     }
 
-    fn not_compared(&mut self, name: &str) {
+    pub(crate) fn not_compared(&mut self, name: &str) {
         self.failures.push(format!("{name}: nothing to compare it with"));
     }
 }
@@ -347,26 +350,4 @@ fn logits_weight(weights: &LogitsWeights, kind: &str, tensor: &str) -> Option<Ar
 
 fn array<const D: usize>(tensor: &Tensor<D>) -> Array {
     Array::from(tensor.to_data())
-}
-
-/// The largest difference; infinite where the numbers of values differ or one is no number.
-fn difference(ours: &[f32], theirs: &[f32]) -> f64 {
-    if ours.len() != theirs.len() {
-        return f64::INFINITY;
-    }
-    let differences = ours.iter().zip(theirs).map(|(a, b)| f64::from((a - b).abs()));
-    differences.fold(0.0, |largest, d| {
-        if d.is_nan() { f64::INFINITY } else { largest.max(d) }
-    })
-}
-
-/// The largest difference relative to the largest recorded value.
-fn relative(ours: &Array, theirs: &Array) -> f64 {
-    let largest = f64::from(theirs.largest());
-    let difference = difference(&ours.values, &theirs.values);
-    if largest > 0.0 {
-        difference / largest
-    } else {
-        difference
-    }
 }

@@ -27,6 +27,17 @@ impl Array {
         self.values.iter().fold(0.0, |a, b| a.max(b.abs()))
     }
 
+    /// The largest difference from recorded values, relative to the largest of these.
+    pub fn deviation_from(&self, recorded: &Self) -> f64 {
+        let largest = f64::from(recorded.largest());
+        let difference = difference(&self.values, &recorded.values);
+        if largest > 0.0 {
+            difference / largest
+        } else {
+            difference
+        }
+    }
+
     /// The sum of all values, as an array of one.
     #[must_use]
     pub fn sum(&self) -> Self {
@@ -71,6 +82,24 @@ impl Array {
         let values: Vec<i32> = self.values.iter().map(|&value| value as i32).collect();
         Tensor::from_data(TensorData::new(values, self.shape.clone()), device)
     }
+}
+
+/// The largest difference; infinite where the numbers of values differ or one is no number.
+pub(crate) fn difference(ours: &[f32], theirs: &[f32]) -> f64 {
+    if ours.len() != theirs.len() {
+        return f64::INFINITY;
+    }
+    let differences = ours
+        .iter()
+        .zip(theirs)
+        .map(|(a, b)| f64::from((a - b).abs()));
+    differences.fold(0.0, |largest, d| {
+        if d.is_nan() {
+            f64::INFINITY
+        } else {
+            largest.max(d)
+        }
+    })
 }
 
 impl From<TensorData> for Array {

@@ -1,0 +1,133 @@
+//! Laws of the image operations that hold for every picture.
+
+use proptest::prelude::*;
+
+use super::photo::{self, Photo};
+use super::{Picture, geometric, tone};
+use crate::ImageShape;
+
+const SIDE: usize = 6;
+
+fn shape(channels: usize) -> ImageShape {
+    ImageShape {
+        channels,
+        height: SIDE,
+        width: SIDE,
+    }
+}
+
+fn pictures() -> impl Strategy<Value = Picture> {
+    prop::collection::vec(any::<u8>(), 2 * SIDE * SIDE)
+        .prop_map(|bytes| Picture::from_bytes(shape(2), &bytes))
+}
+
+fn photos() -> impl Strategy<Value = Photo> {
+    prop::collection::vec(any::<u8>(), 3 * SIDE * SIDE)
+        .prop_map(|bytes| Photo::new(shape(3), bytes))
+}
+
+/// The values of each channel, sorted: what moving pixels around keeps.
+fn sorted(picture: &Picture) -> Vec<Vec<f32>> {
+    let planes = picture.values().chunks(SIDE * SIDE);
+    planes
+        .map(|plane| {
+            let mut plane = plane.to_vec();
+            plane.sort_by(f32::total_cmp);
+            plane
+        })
+        .collect()
+}
+
+proptest! {
+    #[test]
+    fn four_quarter_turns_are_none(picture in pictures(), turns in 0..8u8) {
+        let turned = geometric::quarter_turns(&picture, turns);
+        prop_assert_eq!(sorted(&turned), sorted(&picture));
+        let back = geometric::quarter_turns(&turned, 4 - turns % 4);
+        prop_assert_eq!(back, picture);
+    }
+
+    #[test]
+    fn a_rotation_by_a_quarter_is_a_quarter_turn(picture in pictures(), turns in 0..4u8) {
+        let angle = std::f32::consts::FRAC_PI_2 * f32::from(turns);
+        let turned = geometric::quarter_turns(&picture, turns);
+        prop_assert_eq!(geometric::rotate(&picture, angle), turned);
+    }
+
+    #[test]
+    fn a_roll_is_undone(picture in pictures(), rows in -1.0..1.0f32, columns in -1.0..1.0f32) {
+        let rolled = geometric::roll(&picture, rows, columns);
+        prop_assert_eq!(sorted(&rolled), sorted(&picture));
+        prop_assert_eq!(geometric::roll(&rolled, -rows, -columns), picture);
+    }
+
+    #[test]
+    fn the_own_size_is_no_resize(picture in pictures()) {
+        prop_assert_eq!(&geometric::resize(&picture, SIDE, SIDE), &picture);
+        let whole = geometric::CropBox { top: 0.0, left: 0.0, bottom: 1.0, right: 1.0 };
+        prop_assert_eq!(&geometric::crop_and_resize(&picture, whole, SIDE, SIDE), &picture);
+    }
+
+    #[test]
+    fn sizes_are_kept_or_as_asked(
+        picture in pictures(), unit in -1.0..1.0f32, height in 1..20usize, width in 1..20usize,
+    ) {
+        prop_assert_eq!(geometric::resize_content(&picture, unit).shape(), picture.shape());
+        let resized = geometric::resize(&picture, height, width);
+        prop_assert_eq!(resized.shape(), ImageShape { channels: 2, height, width });
+    }
+
+    #[test]
+    fn a_double_negative_is_none(picture in pictures()) {
+        prop_assert_eq!(tone::negate(tone::negate(picture.clone())), picture);
+    }
+
+    #[test]
+    fn tones_stay_in_range_and_contrast_keeps_order(picture in pictures(), unit in -0.9..1.0f32) {
+        for changed in [tone::smooth(picture.clone()), tone::contrast(picture.clone(), unit)] {
+            prop_assert!(changed.values().iter().all(|value| (0.0..=255.0).contains(value)));
+        }
+        let changed = tone::contrast(picture.clone(), unit);
+        let planes = picture.values().chunks(SIDE * SIDE);
+        for (before, after) in planes.zip(changed.values().chunks(SIDE * SIDE)) {
+            let mut order: Vec<usize> = (0..SIDE * SIDE).collect();
+            order.sort_by(|&a, &b| before[a].total_cmp(&before[b]));
+            prop_assert!(order.is_sorted_by_key(|&pixel| after[pixel]));
+        }
+    }
+
+    #[test]
+    fn neutral_parameters_keep_a_photo(photo in photos()) {
+        prop_assert_eq!(&photo::flip(photo::flip(photo.clone())), &photo);
+        prop_assert_eq!(&photo::hue(photo.clone(), 0.0), &photo);
+        prop_assert_eq!(&photo::hue(photo.clone(), 1.0), &photo);
+        prop_assert_eq!(&photo::brightness(photo.clone(), 0.0), &photo);
+        prop_assert_eq!(&photo::contrast(photo.clone(), 1.0), &photo);
+        prop_assert_eq!(&Photo::from_normalised(&photo.normalised()), &photo);
+    }
+
+    #[test]
+    fn a_hue_keeps_the_extremes_of_each_colour(photo in photos(), delta in -1.0..1.0f32) {
+        let turned = photo::hue(photo.clone(), delta);
+        for pixel in 0..SIDE * SIDE {
+            let extremes = |photo: &Photo| {
+                let colour = [0, 1, 2].map(|c| photo.bytes()[c * SIDE * SIDE + pixel]);
+                (colour.into_iter().min(), colour.into_iter().max())
+            };
+            prop_assert_eq!(extremes(&turned), extremes(&photo));
+        }
+    }
+}
+
+#[test]
+fn grey_has_no_hue() {
+    let photo = Photo::new(shape(1), vec![7; SIDE * SIDE]);
+    assert_eq!(photo::hue(photo.clone(), 0.3), photo);
+}
+
+#[test]
+fn a_picture_of_one_value_has_no_contrast() {
+    let picture = Picture::new(shape(1), vec![9.0; SIDE * SIDE]);
+    let changed = tone::contrast(picture, 0.2);
+    assert!(changed.values().iter().all(|&value| value == 0.0));
+}
