@@ -1,6 +1,6 @@
 //! `cargo xtask`: the one door to the workspace, for people and for CI alike.
 //!
-//! It has no Burn in it and so builds in seconds. `train`, `evaluate` and `inspect` turn
+//! It has no Burn in it and so builds in seconds. The commands of the binary turn
 //! `--device` into the cargo feature of the binary and pass everything else on; `test` is
 //! all that CI runs.
 
@@ -15,6 +15,8 @@ cargo xtask COMMAND
   train [CONFIG] [OPTIONS]    train a generator and test it (train --help lists the options)
   evaluate --run DIR          measure a trained generator on fixed episodes
   inspect [CONFIG|DIR]        layers, tokens and sizes of an experiment or a run
+  parity [DIR]                repeat recorded steps of the released code, compare every tensor
+  import-tf FILE --config C   make a run from a checkpoint of the released code
   test [--device NAME]..      format, clippy, docs, tidy, tests; on flex, ndarray and wgpu
                               unless devices are named
   tidy                        the rules of the house, in seconds
@@ -28,7 +30,9 @@ fn main() -> ExitCode {
     let command = args.next().unwrap_or_default();
     let rest: Vec<String> = args.collect();
     let outcome = match command.as_str() {
-        "train" | "evaluate" | "inspect" => commands::run_binary(&command, &rest),
+        "train" | "evaluate" | "inspect" | "parity" | "import-tf" => {
+            commands::run_binary(&command, &rest)
+        }
         "test" => commands::test(&rest),
         "tidy" => commands::tidy(),
         "bench" => commands::bench(&rest),

@@ -100,7 +100,8 @@ impl Activations {
         let [b, folded, _, _] = self.folded.dims();
         let e = self.n_episodes;
         self.hidden.clone().map(|hidden| {
-            let shown = hidden.bool_not().float().swap_dims(0, 1);
+            let shown = hidden.bool_not().float().cast(self.folded.dtype());
+            let shown = shown.swap_dims(0, 1);
             let per_channel: Tensor<3> = shown.unsqueeze_dim(2);
             per_channel
                 .expand([b, e, folded / e])

@@ -83,7 +83,8 @@ impl Attention {
         let [_, _, _, head_width] = q.dims();
         let mut scores = q.matmul(k.transpose()) / (head_width as f64).sqrt();
         if let Some(hidden) = hidden {
-            let penalty: Tensor<4> = hidden.clone().float().unsqueeze_dims(&[1, 2]);
+            let penalty = hidden.clone().float().cast(scores.dtype());
+            let penalty: Tensor<4> = penalty.unsqueeze_dims(&[1, 2]);
             scores = scores - penalty * HIDDEN_SCORE;
         }
         let weights = match self.weighting {

@@ -57,8 +57,8 @@ impl TokenEmbeddings {
             .val()
             .select(0, labels.reshape([e * s]))
             .reshape([e, s, embedding]);
-        let device = features.device();
-        let zeros = |rows, columns| Tensor::<3>::zeros([e, rows, columns], &device);
+        let like_features = (&features.device(), features.dtype());
+        let zeros = |rows, columns| Tensor::<3>::zeros([e, rows, columns], like_features);
         let mut samples = vec![label_embeddings, features];
         if width > embedding + a {
             samples.push(zeros(s, width - embedding - a));

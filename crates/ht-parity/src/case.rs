@@ -81,7 +81,9 @@ impl Case {
         let bad = |cause: &dyn ToString| ParityError::file(&path, cause);
         let n_bytes = fs::metadata(&path).map_err(|cause| bad(&cause))?.len();
         if n_bytes > MAX_JSON {
-            return Err(bad(&format!("{n_bytes} bytes, expected at most {MAX_JSON}")));
+            return Err(bad(&format!(
+                "{n_bytes} bytes, expected at most {MAX_JSON}"
+            )));
         }
         let text = fs::read_to_string(&path).map_err(|cause| bad(&cause))?;
         let description: Description = serde_json::from_str(&text).map_err(|cause| bad(&cause))?;
@@ -103,7 +105,8 @@ impl Case {
         let labels = |name: &str| -> Result<_, ParityError> {
             Ok(get(name, 1)?.to_integers::<1>(device).unsqueeze())
         };
-        let mut support = SupportSet::new(images("in/support_images")?, labels("in/support_labels")?);
+        let mut support =
+            SupportSet::new(images("in/support_images")?, labels("in/support_labels")?);
         if recorded.contains_key("in/support_mask") {
             let mask = get("in/support_mask", 1)?.to_tensor::<1>(device);
             support.hidden = Some(mask.greater_elem(0.5).unsqueeze());

@@ -2,9 +2,7 @@
 //!
 //! Their 44 flat options meet our enums and structs in this file only.
 
-use ht_cnn::{
-    Activation, CnnConfig, Features, NormStatistics, Padding, Pooling, WeightAllocation,
-};
+use ht_cnn::{Activation, CnnConfig, Features, NormStatistics, Padding, Pooling, WeightAllocation};
 use ht_generator::{
     ActivationEncoderConfig, Architecture, AttentionWeighting, BlockActivation, FeedForwardConfig,
     GeneratorConfig, HiddenSamples, ImageEncoderConfig, LastBlock, LearnedLayers, LearnedTensors,

@@ -88,8 +88,14 @@ fn variable_role(name: &str) -> Option<String> {
             let conv = path.get(at + 1)?.strip_prefix("layer_")?;
             return Some(format!("layer_{layer}.fe.conv{conv}.{tensor}"));
         }
-        let kind_at = path.iter().position(|p| *p == "encoder" || *p == "decoder")?;
-        let kind = if path[kind_at] == "encoder" { "enc" } else { "dec" };
+        let kind_at = path
+            .iter()
+            .position(|p| *p == "encoder" || *p == "decoder")?;
+        let kind = if path[kind_at] == "encoder" {
+            "enc"
+        } else {
+            "dec"
+        };
         let number = path.get(kind_at + 1)?.strip_prefix("layer_")?;
         let part = match &path[kind_at + 2..] {
             [attention, projection] if attention.starts_with("attention") => {
@@ -121,9 +127,10 @@ fn variable_role(name: &str) -> Option<String> {
             let row = tensor.strip_prefix("weight_")?;
             Some(format!("{layer}.weight_emb.{row}"))
         }
-        [_, "shared_features", layer] => {
-            Some(format!("shared.conv{}.{tensor}", layer.strip_prefix("layer_")?))
-        }
+        [_, "shared_features", layer] => Some(format!(
+            "shared.conv{}.{tensor}",
+            layer.strip_prefix("layer_")?
+        )),
         [_, "cnn", layer, "batch_normalization"] => Some(format!("cnn.{layer}.bn.{tensor}")),
         [_, "cnn", layer, kind @ ("conv" | "fc")] => Some(format!("cnn.{layer}.{kind}.{tensor}")),
         _ => None,

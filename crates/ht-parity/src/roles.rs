@@ -58,10 +58,13 @@ pub fn place_of(role: &str, depth: usize) -> Result<Place, ParityError> {
         },
         [layer, rest @ ..] => number(layer, "layer_").and_then(|l| {
             let (prefix, layout) = match rest {
-                ["label_emb", row] => ("embeddings.labels".to_owned(), row.parse().map(Layout::Row)),
-                ["weight_emb", row] => {
-                    ("embeddings.weights".to_owned(), row.parse().map(Layout::Row))
+                ["label_emb", row] => {
+                    ("embeddings.labels".to_owned(), row.parse().map(Layout::Row))
                 }
+                ["weight_emb", row] => (
+                    "embeddings.weights".to_owned(),
+                    row.parse().map(Layout::Row),
+                ),
                 ["fe", conv, tensor] => {
                     let index = number(conv, "conv")?;
                     let (tensor, layout) = convolution(tensor)?;
@@ -223,7 +226,11 @@ mod tests {
                 "layers.2.query_learned.kernel",
                 Layout::Kernel,
             ),
-            ("cnn.layer_5.fc.kernel", "logits.added.kernel", Layout::Transposed),
+            (
+                "cnn.layer_5.fc.kernel",
+                "logits.added.kernel",
+                Layout::Transposed,
+            ),
             (
                 "cnn.head_layer_2.fc.bias",
                 "warmup_heads.heads.1.bias",
@@ -231,7 +238,10 @@ mod tests {
             ),
         ] {
             let place = place_of(role, 4).expect("known");
-            assert_eq!((place.parameter.as_str(), place.layout), (parameter, layout));
+            assert_eq!(
+                (place.parameter.as_str(), place.layout),
+                (parameter, layout)
+            );
         }
         for role in ["", "layer_0.label_emb.1", "layer_1.fe.conv1.gamma", "cnn"] {
             assert!(place_of(role, 4).is_err(), "{role}");

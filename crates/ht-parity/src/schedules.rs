@@ -10,7 +10,7 @@ use crate::tensors::{Array, Arrays};
 ///
 /// `lr_0.02_decay_0.95_per_100000` is a learning rate, `warmup_weights_3000_steps_3_heads`
 /// the weights of the heads and, last, of the real logits.
-pub fn schedule(name: &str, arrays: &Arrays) -> Option<Array> {
+pub(crate) fn schedule(name: &str, arrays: &Arrays) -> Option<Array> {
     let steps = arrays.get("in/steps")?.values.iter();
     let steps: Vec<u64> = steps.map(|&step| step as u64).collect();
     let words: Vec<&str> = name.strip_prefix("out/")?.split('_').collect();

@@ -105,7 +105,7 @@ pub(crate) fn difference(ours: &[f32], theirs: &[f32]) -> f64 {
 impl From<TensorData> for Array {
     fn from(data: TensorData) -> Self {
         Self {
-            shape: data.shape.to_vec(),
+            shape: data.shape().to_vec(),
             values: data.iter::<f32>().collect(),
         }
     }
@@ -122,7 +122,9 @@ pub fn read_arrays(path: &Path) -> Result<Arrays, ParityError> {
     let bad = |cause: &dyn ToString| ParityError::file(path, cause);
     let n_bytes = fs::metadata(path).map_err(|cause| bad(&cause))?.len();
     if n_bytes > MAX_BYTES {
-        return Err(bad(&format!("{n_bytes} bytes, expected at most {MAX_BYTES}")));
+        return Err(bad(&format!(
+            "{n_bytes} bytes, expected at most {MAX_BYTES}"
+        )));
     }
     let bytes = fs::read(path).map_err(|cause| bad(&cause))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|cause| bad(&cause))?;

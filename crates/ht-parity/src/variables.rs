@@ -45,8 +45,7 @@ impl Variables {
         let mut n_matched = 0;
         for (name, role) in roles {
             let place = place_of(role, depth)?;
-            let shape =
-                shapes(name).ok_or_else(|| ParityError::variable(name, "it is missing"))?;
+            let shape = shapes(name).ok_or_else(|| ParityError::variable(name, "it is missing"))?;
             let (start, ours) = starts.get(&place.parameter).ok_or_else(|| {
                 let cause = format!("this generator has no parameter {}", place.parameter);
                 ParityError::variable(name, cause)

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::optimizer::OptimizerState;
-use crate::{ExperimentConfig, MetaOptimizer, TrainError, from_vector, slots, to_vector};
+use crate::{ExperimentConfig, MetaOptimizer, RunDir, TrainError, from_vector, slots, to_vector};
 
 const FORMAT: u32 = 2;
 const PARAMETERS: &str = "parameters.safetensors";
@@ -114,6 +114,31 @@ pub(crate) fn save(
     remove_folder(&target)?;
     fs::rename(&partial, &target).map_err(|cause| TrainError::file("write", &target, cause))?;
     Ok(target)
+}
+
+/// Writes parameters that come from elsewhere as a run's checkpoint, with an optimizer that
+/// has seen no gradient.
+///
+/// # Shapes
+/// - `parameters`: `[P]`
+///
+/// # Errors
+/// A folder that cannot be written, parameters that are no numbers.
+pub fn save_parameters(
+    run: &RunDir,
+    model: &WeightGenerator,
+    parameters: Tensor<1>,
+    step: u64,
+    config: &ExperimentConfig,
+) -> Result<PathBuf, TrainError> {
+    let state = TrainingState {
+        step,
+        train_seconds: 0.0,
+        best: None,
+        parameters,
+        optimizer: MetaOptimizer::new(&config.optimizer),
+    };
+    save(&run.checkpoints(), model, &state, config)
 }
 
 /// Reads a checkpoint's manifest.

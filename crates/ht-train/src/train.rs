@@ -138,15 +138,12 @@ pub fn train(
         if !result.loss.is_finite() {
             return Err(TrainError::Diverged { step: state.step });
         }
-        let norm = result.gradient.clone().square().sum().sqrt();
-        let gradient = match config.training.gradient_clip {
-            Some(largest) => clip(result.gradient, norm.clone(), largest),
-            None => result.gradient,
-        };
         let learning_rate = config.schedule.learning_rate(state.step, steps);
-        state.parameters = state
-            .optimizer
-            .step(learning_rate, state.parameters, gradient);
+        let norm = state.update(
+            result.gradient,
+            learning_rate,
+            config.training.gradient_clip,
+        );
         state.step += 1;
         state.train_seconds = seconds_before + started.elapsed().as_secs_f64();
         window.add(result.loss, result.accuracy);
@@ -268,6 +265,20 @@ fn training_batches(experiment: &Experiment, first_step: u64) -> Prefetch<Vec<Co
             })
             .collect()
     })
+}
+
+impl TrainingState {
+    /// Makes one update and returns the norm of the gradient before clipping.
+    fn update(&mut self, gradient: Tensor<1>, rate: f64, largest: Option<f64>) -> Tensor<1> {
+        let norm = gradient.clone().square().sum().sqrt();
+        let gradient = match largest {
+            Some(largest) => clip(gradient, norm.clone(), largest),
+            None => gradient,
+        };
+        let parameters = self.parameters.clone();
+        self.parameters = self.optimizer.step(rate, parameters, gradient);
+        norm
+    }
 }
 
 /// Scales a gradient down to the largest allowed norm, without a copy to the host.

@@ -24,6 +24,42 @@ pub(crate) enum Command {
     Evaluate(EvaluateArgs),
     /// Show the layers, tokens and sizes of an experiment or a run.
     Inspect(InspectArgs),
+    /// Repeat recorded steps of the released code and compare every tensor.
+    Parity(ParityArgs),
+    /// Make a run from a checkpoint of the released code.
+    ImportTf(ImportArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ParityArgs {
+    /// Folder of the recorded cases [default: HT_PARITY_DIR or ../shared/parity].
+    pub(crate) folder: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) compute: ComputeArgs,
+    /// Print one JSON object on the last line of stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ImportArgs {
+    /// The checkpoint's variables under their TensorFlow names, as a safetensors file.
+    pub(crate) checkpoint: PathBuf,
+    /// The experiment that describes the same model, for example configs/paper/omniglot-1shot.toml.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Run directory to make [default: the next free runs/NAME].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) run: Option<PathBuf>,
+    /// Folder of the data set, for later evaluations.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Change a key of the experiment.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<Override>,
+    /// Print one JSON object on the last line of stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, clap::Args)]

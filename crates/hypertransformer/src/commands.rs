@@ -1,7 +1,9 @@
 //! The commands, one file each, and what they share.
 
 pub(crate) mod evaluate;
+pub(crate) mod import_tf;
 pub(crate) mod inspect;
+pub(crate) mod parity;
 pub(crate) mod train;
 
 use std::path::{Path, PathBuf};
@@ -29,4 +31,15 @@ fn experiment_config(path: Option<&Path>, overrides: &[Override]) -> Result<Expe
 /// A path that still means the same from another working directory.
 fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("no such path: {}", path.display()))
+}
+
+/// `runs/NAME`, or `runs/NAME-2`, `runs/NAME-3`, ..: a new run never touches an old one.
+fn next_free(root: &Path, name: &str) -> Result<PathBuf> {
+    (1..10_000)
+        .map(|n| match n {
+            1 => root.join(name),
+            n => root.join(format!("{name}-{n}")),
+        })
+        .find(|path| !path.exists())
+        .context("no free run directory: clean up runs/ or name one with --run")
 }

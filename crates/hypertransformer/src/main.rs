@@ -26,6 +26,8 @@ fn main() -> ExitCode {
         Command::Train(args) => commands::train::run(&args),
         Command::Evaluate(args) => commands::evaluate::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
+        Command::Parity(args) => commands::parity::run(&args),
+        Command::ImportTf(args) => commands::import_tf::run(&args),
     };
     match outcome {
         Ok(commands::Outcome::Done) => ExitCode::SUCCESS,

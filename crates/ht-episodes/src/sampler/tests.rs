@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{ImageClass, ImageShape, SplitConfig, collate};
+use crate::{Division, ImageClass, ImageShape, SplitConfig, collate};
 
 /// Every pixel tells which class and image it is.
 fn images(n_classes: usize, n_images: usize) -> Arc<ImageSet> {
@@ -154,7 +154,14 @@ fn regular_episodes_stay_what_they_were() {
         .iter()
         .map(|c| (c.class, c.support.clone(), c.query.clone()))
         .collect();
-    assert_eq!(drawn, [(0, vec![0], vec![0, 0]); 3]);
+    assert_eq!(
+        drawn,
+        [
+            (9, vec![1], vec![0, 6]),
+            (18, vec![5], vec![7, 2]),
+            (30, vec![0], vec![9, 1]),
+        ]
+    );
 }
 
 fn mixed() -> EpisodeSpec {

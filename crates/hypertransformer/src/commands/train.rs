@@ -10,7 +10,7 @@ use ht_train::{
 };
 use serde_json::json;
 
-use super::{Outcome, absolute, experiment_config};
+use super::{Outcome, absolute, experiment_config, next_free};
 use crate::args::TrainArgs;
 use crate::progress::{TrainProgress, print, say};
 
@@ -102,17 +102,6 @@ fn resumed(args: &TrainArgs) -> Result<(ExperimentConfig, Option<PathBuf>)> {
         None => RunDir::info(path)?.data,
     };
     Ok((stored, data))
-}
-
-/// `runs/NAME`, or `runs/NAME-2`, `runs/NAME-3`, ..: a new run never touches an old one.
-fn next_free(root: &Path, name: &str) -> Result<PathBuf> {
-    (1..10_000)
-        .map(|n| match n {
-            1 => root.join(name),
-            n => root.join(format!("{name}-{n}")),
-        })
-        .find(|path| !path.exists())
-        .context("no free run directory: clean up runs/ or name one with --run")
 }
 
 /// The first Ctrl-C asks the loop to stop; a second one ends the process at once.
