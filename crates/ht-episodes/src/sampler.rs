@@ -164,6 +164,7 @@ mod tests {
             pixels: (0..n_images)
                 .flat_map(|image| [class as u8, image as u8])
                 .collect(),
+            official: None,
         };
         let classes = (0..n_classes).map(class).collect();
         Arc::new(ImageSet::new(shape, classes).expect("images in every class"))
@@ -273,6 +274,7 @@ mod tests {
         let class = |name: &str| ImageClass {
             name: name.to_owned(),
             pixels: vec![0; 8],
+            official: None,
         };
         let classes = ["a", "b", "c", "d", "e"].map(class).to_vec();
         let images = Arc::new(ImageSet::new(shape, classes).expect("images"));
