@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
-use super::decode::{fit_raw, raw_len};
+use super::decode::{check_images, fit_raw, raw_len};
 use super::npy::{self, NpyElement};
 use super::pickle;
 use crate::{EpisodeError, ImageClass, ImageSet, ImageShape, Split};
@@ -120,6 +120,7 @@ fn read_file<R: Read + Seek>(
             ));
         }
     };
+    check_images(n_classes.saturating_mul(n_images))?;
     let mut pixels = vec![0; raw_len(sides)?];
     let mut classes = Vec::new();
     for _ in 0..n_classes {

@@ -15,6 +15,8 @@ const MAX_SIDE: u32 = 20_000;
 const MAX_BYTES: u64 = 1 << 30;
 /// The largest picture in an array.
 const MAX_RAW_SIDE: usize = 1024;
+/// Pictures in one array or list: tiny ones in a small file would become many large ones.
+const MAX_IMAGES: usize = 1_000_000;
 
 /// Reads and decodes a PNG or JPEG file.
 pub(super) fn decode_file(path: &Path) -> Result<DynamicImage, EpisodeError> {
@@ -55,6 +57,17 @@ pub(super) fn fit_raw(
         &image.unwrap_or_else(|| DynamicImage::new_rgb8(width, height)),
         shape,
     )
+}
+
+/// Refuses more pictures than any part of a set has.
+pub(super) fn check_images(n_images: usize) -> Result<(), String> {
+    if n_images <= MAX_IMAGES {
+        Ok(())
+    } else {
+        Err(format!(
+            "{n_images} pictures, expected at most {MAX_IMAGES}"
+        ))
+    }
 }
 
 /// Bytes of a picture in an array of shape H, W, C, if they are within bounds.

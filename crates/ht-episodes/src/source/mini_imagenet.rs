@@ -24,7 +24,7 @@ const PLACES: [&str; 5] = [
 const CLASSES: [usize; 3] = [64, 16, 20];
 
 /// Rows of a table that are read at most.
-const MAX_ROWS: usize = 1_000_000;
+const MAX_ROWS: usize = 100_000;
 
 /// Reads miniImageNet from `root` or one of its usual subfolders.
 pub(super) fn load(root: &Path, shape: ImageShape) -> Result<ImageSet, EpisodeError> {
@@ -72,10 +72,18 @@ fn read_pickle(path: &Path, split: Split, shape: ImageShape) -> Result<Vec<Image
     let len = raw_len(sides)?;
     let pixels = images.into_bytes().map_err(in_field("image_data"))?;
     let classes = pickle::Fields::of(fields.take("class_dict")?).map_err(in_field("class_dict"))?;
+    let mut n_used = 0;
     let read_class = |(name, indices)| {
         let in_class = |cause: String| format!("class_dict: class {name}: {cause}");
         let mut fitted = Vec::new();
-        for index in pickle::integers(indices).map_err(in_class)? {
+        let indices = pickle::integers(indices).map_err(in_class)?;
+        n_used += indices.len();
+        if n_used > n_images {
+            return Err(in_class(format!(
+                "more indices than the {n_images} images, expected each image in one class"
+            )));
+        }
+        for index in indices {
             let index = usize::try_from(index)
                 .ok()
                 .filter(|&index| index < n_images);

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::decode::check_images;
 use super::folder;
 use crate::{EpisodeError, ImageClass, ImageSet, ImageShape, Split};
 
@@ -83,6 +84,7 @@ pub(super) fn classes_by_label(
     words: Option<&[String]>,
     mut picture: impl FnMut(usize) -> Result<Vec<u8>, String>,
 ) -> Result<Vec<ImageClass>, String> {
+    check_images(labels.len())?;
     let bound = words.map_or(MAX_LABEL, |words| words.len() as i64);
     let mut by_label: BTreeMap<i64, Vec<u8>> = BTreeMap::new();
     for (index, &label) in labels.iter().enumerate() {

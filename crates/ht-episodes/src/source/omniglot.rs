@@ -143,17 +143,17 @@ fn read_npz(
         .by_name("images.npy")
         .map_err(|cause| bad(format!("images.npy: {cause}")))?;
     let header = npy::read_header(&mut array).map_err(bad)?;
+    if header.element == NpyElement::Object {
+        return Err(bad(
+            "npy array of objects, another type than |b1 or |u1".to_owned()
+        ));
+    }
     let &[n_classes, n_drawers, height, width] = header.shape.as_slice() else {
         return Err(bad(format!(
             "array of shape {:?}, expected [classes, drawers, height, width]",
             header.shape
         )));
     };
-    if header.element == NpyElement::Object {
-        return Err(bad(
-            "npy array of objects, another type than |b1 or |u1".to_owned()
-        ));
-    }
     let n_drawings = n_classes.saturating_mul(n_drawers);
     if height.max(width) > MAX_SIDE || n_drawings > MAX_DRAWINGS || height * width == 0 {
         return Err(bad(format!(

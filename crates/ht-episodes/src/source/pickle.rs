@@ -25,6 +25,9 @@ pub(super) const NOTHING: Value = Value::None;
 /// The pictures of tieredImageNet's training split take about 6 GiB.
 const MAX_FILE_BYTES: u64 = 16 << 30;
 
+/// Names of entries and classes, which messages quote.
+const MAX_NAME: usize = 100;
+
 /// Reads a pickle file of protocol 2, 3 or 4.
 pub(super) fn read(path: &Path) -> Result<Value, EpisodeError> {
     let bad = |cause: String| EpisodeError::unreadable(path, cause);
@@ -86,9 +89,13 @@ impl Fields {
             return Err("expected a dictionary".to_owned());
         };
         let named = |(key, value)| match key {
-            HashableValue::String(name) => Ok((name, value)),
-            HashableValue::Bytes(name) => Ok((String::from_utf8_lossy(&name).into_owned(), value)),
-            _ => Err("a dictionary with a key that is no name".to_owned()),
+            HashableValue::String(name) if name.len() <= MAX_NAME => Ok((name, value)),
+            HashableValue::Bytes(name) if name.len() <= MAX_NAME => {
+                Ok((String::from_utf8_lossy(&name).into_owned(), value))
+            }
+            _ => Err(format!(
+                "a dictionary with a key that is no name of at most {MAX_NAME} bytes"
+            )),
         };
         entries
             .into_iter()

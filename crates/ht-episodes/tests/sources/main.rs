@@ -207,7 +207,10 @@ fn hostile_archives_are_refused() {
         &shape("10, 20"),
         "expected [classes, drawers, height, width]",
     );
-    check("{'descr': '|O', 'shape': (1,), }", "another type");
+    check(
+        "{'descr': '|O', 'fortran_order': False, 'shape': (1,), }",
+        "another type",
+    );
 }
 
 #[test]

@@ -3,14 +3,18 @@
 use std::path::Path;
 
 use ht_episodes::{ClassSplit, ImageSource, Split, SplitConfig};
+use tempfile::TempDir;
 
 use crate::pickle_writer::{Dialect, Py, dict, ints, pickle, text};
 use crate::pictures::{SIDE, described, load, npy, picture, planes, png, refused, write};
 
 const SOURCE: ImageSource = ImageSource::MiniImagenet { image_size: SIDE };
 
-/// (name in files, part, class names with the numbers of their pictures); not in order of names.
-const PARTS: [(&str, Split, &[(&str, usize)]); 3] = [
+/// Class names with the numbers of their pictures.
+type Classes = &'static [(&'static str, usize)];
+
+/// (name in files, part, classes); not in order of names.
+const PARTS: [(&str, Split, Classes); 3] = [
     ("train", Split::Train, &[("n02", 1), ("n01", 0)]),
     ("val", Split::Validation, &[("n00", 2)]),
     ("test", Split::Test, &[("n04", 4), ("n03", 3)]),
@@ -193,7 +197,7 @@ fn damaged_pickles_are_refused() {
     check_value(of_shape(vec![108], 108), "expected [images, height, width");
     check_value(of_shape(vec![9, 2, 2, 4], 144), "1 or 3 channels");
     check_value(of_shape(vec![1, 2000, 2, 3], 12000), "pixels a side");
-    check_value(of_shape(vec![0, 2, 2, 3], 0), "out of bounds");
+    check_value(of_shape(vec![0, 2, 2, 3], 0), "more indices than the 0");
     check_value(of_shape(vec![1 << 30; 4], 8), "out of bounds");
     check_value(
         of_shape(vec![6, 2, 2, 3], 8 * 72),
@@ -206,6 +210,14 @@ fn damaged_pickles_are_refused() {
     check_value(
         entries(data(), dict(vec![("n03", ints(&[-1]))])),
         "out of bounds",
+    );
+    check_value(
+        entries(data(), dict(vec![("n03", ints(&[0; 7]))])),
+        "class n03: more indices than the 6 images",
+    );
+    check_value(
+        of_shape(vec![1_000_001, 1, 1, 1], 1_000_001),
+        "at most 1000000",
     );
     check_value(
         entries(data(), dict(vec![("n03", ints(&[]))])),
@@ -245,6 +257,29 @@ fn hostile_pickles_are_refused() {
         b"\x80\x04cposix\nsystem\n\x8c\x02ls\x85R.",
         &["expected a dictionary"],
     );
+}
+
+#[test]
+fn a_changed_byte_never_panics() {
+    let folder = TempDir::new().expect("temporary folder");
+    let root = folder.path();
+    for dialect in [Dialect::Python2, Dialect::Protocol2, Dialect::Protocol4] {
+        write_pickles(root, dialect, "val");
+        let whole = pickle(dialect, &pickled(PARTS[2].2));
+        let (mut n_refused, mut n_read) = (0, 0);
+        for place in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[place] ^= [0x01, 0x80, 0xff][place % 3];
+            write(root, "mini-imagenet-cache-test.pkl", bytes);
+            match SOURCE.load(Some(root)) {
+                Ok(_) => n_read += 1,
+                Err(_) => n_refused += 1,
+            }
+        }
+        // Another pixel is read, another opcode, length or (in encoded bytes) letter is not:
+        // the changes reach both.
+        assert!(n_refused > 100 && n_read > 100, "{n_refused}, {n_read}");
+    }
 }
 
 #[test]

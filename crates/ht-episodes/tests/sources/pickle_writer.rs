@@ -76,7 +76,9 @@ impl Writer {
                 self.put();
                 for items in items.chunks(1000) {
                     self.out.push(b'(');
-                    items.iter().for_each(|item| self.value(item));
+                    for item in items {
+                        self.value(item);
+                    }
                     self.out.push(b'e');
                 }
             }
@@ -214,7 +216,9 @@ impl Writer {
         self.put();
         self.out.extend([b'(', b'K', 1]);
         self.out.push(b'(');
-        shape.iter().for_each(|&size| self.int(size as i64));
+        for &size in shape {
+            self.int(size as i64);
+        }
         self.out.push(b't');
         self.put();
         self.kind(kind);

@@ -38,8 +38,9 @@ pub(crate) fn planes(class: usize, index: usize) -> Vec<u8> {
 
 /// An npy file.
 pub(crate) fn npy(descr: &str, shape: &[usize], data: &[u8]) -> Vec<u8> {
-    let sizes: String = shape.iter().map(|size| format!("{size}, ")).collect();
-    let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({sizes}), }}\n");
+    let sizes: Vec<String> = shape.iter().map(ToString::to_string).collect();
+    let sizes = sizes.join(", ");
+    let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({sizes},), }}\n");
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     bytes.extend((header.len() as u16).to_le_bytes());
     bytes.extend(header.as_bytes());

@@ -5,6 +5,8 @@
 
 use serde_pickle::Value;
 
+use crate::source::decode::check_images;
+
 /// Arrays have no more elements than this, whatever their shape says.
 const MAX_ELEMENTS: usize = 1 << 40;
 
@@ -48,14 +50,18 @@ impl Array {
 
     /// Number and H, W, C of the pictures in an array [images, H, W, C] or [images, H, W].
     pub(in crate::source) fn pictures(&self) -> Result<(usize, [usize; 3]), String> {
-        match *self.shape.as_slice() {
-            [images, height, width] => Ok((images, [height, width, 1])),
-            [images, height, width, channels] => Ok((images, [height, width, channels])),
-            _ => Err(format!(
-                "an array of shape {:?}, expected [images, height, width, channels]",
-                self.shape
-            )),
-        }
+        let (images, sides) = match *self.shape.as_slice() {
+            [images, height, width] => (images, [height, width, 1]),
+            [images, height, width, channels] => (images, [height, width, channels]),
+            _ => {
+                return Err(format!(
+                    "an array of shape {:?}, expected [images, height, width, channels]",
+                    self.shape
+                ));
+            }
+        };
+        check_images(images)?;
+        Ok((images, sides))
     }
 
     fn integers(&self) -> Vec<i64> {

@@ -15,6 +15,7 @@ const MARK_BYTES: u64 = 8192;
 /// Names of modules and functions.
 const MAX_LINE: usize = 256;
 
+/// What the decoder distinguishes: its message about a wrong kind would quote the whole value.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     Text,
@@ -23,6 +24,35 @@ enum Kind {
     Dict,
     Global,
     Other,
+}
+
+/// Where the length of a value without parts stands.
+enum Length {
+    Known(u64),
+    Byte,
+    FourBytes,
+    EightBytes,
+}
+
+/// The opcodes that make a value without parts: numbers, bytes, texts, empty containers.
+fn atom_of(opcode: u8) -> Option<(Kind, Length)> {
+    Some(match opcode {
+        b'N' | 0x88 | 0x89 => (Kind::Other, Length::Known(0)),
+        b'K' => (Kind::Other, Length::Known(1)),
+        b'M' => (Kind::Other, Length::Known(2)),
+        b'J' => (Kind::Other, Length::Known(4)),
+        b'G' => (Kind::Other, Length::Known(8)),
+        0x8a | b'C' | b'U' => (Kind::Other, Length::Byte),
+        b'B' | b'T' => (Kind::Other, Length::FourBytes),
+        0x8e => (Kind::Other, Length::EightBytes),
+        0x8c => (Kind::Text, Length::Byte),
+        b'X' => (Kind::Text, Length::FourBytes),
+        0x8d => (Kind::Text, Length::EightBytes),
+        b')' => (Kind::Tuple, Length::Known(0)),
+        b']' => (Kind::List, Length::Known(0)),
+        b'}' => (Kind::Dict, Length::Known(0)),
+        _ => return None,
+    })
 }
 
 /// What is known about a value on the stack: enough to refuse it.
@@ -64,6 +94,16 @@ impl<R: Read + Seek> Scan<'_, R> {
     /// Follows one opcode; true at the end of the pickle.
     fn step(&mut self) -> Result<bool, String> {
         let [opcode] = self.bytes()?;
+        if let Some((kind, length)) = atom_of(opcode) {
+            let n = match length {
+                Length::Known(n) => n,
+                Length::Byte => u8::from_le_bytes(self.bytes()?).into(),
+                Length::FourBytes => u32::from_le_bytes(self.bytes()?).into(),
+                Length::EightBytes => u64::from_le_bytes(self.bytes()?),
+            };
+            self.atom(kind, n)?;
+            return Ok(false);
+        }
         match opcode {
             b'.' => {
                 self.pop()?;
@@ -79,30 +119,6 @@ impl<R: Read + Seek> Scan<'_, R> {
                 self.charge(MARK_BYTES)?;
                 self.below.push(std::mem::take(&mut self.stack));
             }
-            b'N' | 0x88 | 0x89 => self.atom(Kind::Other, 0)?,
-            b'K' => self.atom(Kind::Other, 1)?,
-            b'M' => self.atom(Kind::Other, 2)?,
-            b'J' => self.atom(Kind::Other, 4)?,
-            b'G' => self.atom(Kind::Other, 8)?,
-            0x8a => {
-                let [n] = self.bytes()?;
-                self.atom(Kind::Other, n.into())?;
-            }
-            b'C' | b'U' | 0x8c => {
-                let [n] = self.bytes()?;
-                self.atom(Kind::Text, n.into())?;
-            }
-            b'B' | b'T' | b'X' => {
-                let n = u32::from_le_bytes(self.bytes()?);
-                self.atom(Kind::Text, n.into())?;
-            }
-            0x8d | 0x8e => {
-                let n = u64::from_le_bytes(self.bytes()?);
-                self.atom(Kind::Text, n)?;
-            }
-            b')' => self.atom(Kind::Tuple, 0)?,
-            b']' => self.atom(Kind::List, 0)?,
-            b'}' => self.atom(Kind::Dict, 0)?,
             0x85..=0x87 => {
                 let n = usize::from(opcode - 0x84);
                 let start = self.stack.len().checked_sub(n).ok_or_else(underflow)?;
@@ -139,17 +155,7 @@ impl<R: Read + Seek> Scan<'_, R> {
                 self.pop_kind(Kind::Text)?;
                 self.atom(Kind::Global, 0)?;
             }
-            b'R' => {
-                let arguments = self.pop_kind(Kind::Tuple)?;
-                self.pop_kind(Kind::Global)?;
-                // The arguments are copied, and some results are made of them.
-                self.charge(arguments.bytes)?;
-                self.push(Item {
-                    kind: Kind::Other,
-                    in_memo: false,
-                    ..arguments
-                });
-            }
+            b'R' => self.reduce()?,
             b'b' => {
                 let state = self.pop()?;
                 self.pop()?;
@@ -243,6 +249,20 @@ impl<R: Read + Seek> Scan<'_, R> {
         if top.depth > MAX_DEPTH {
             return Err(too_deep());
         }
+        Ok(())
+    }
+
+    /// Calls a function: nothing runs, but the arguments are copied, and some results are made
+    /// of them.
+    fn reduce(&mut self) -> Result<(), String> {
+        let arguments = self.pop_kind(Kind::Tuple)?;
+        self.pop_kind(Kind::Global)?;
+        self.charge(arguments.bytes)?;
+        self.push(Item {
+            kind: Kind::Other,
+            in_memo: false,
+            ..arguments
+        });
         Ok(())
     }
 

@@ -61,6 +61,7 @@ fn what_python_does_not_write_is_refused() {
         (b"]]NNs", "kind of value"),
         (b"N)R", "kind of value"),
         (b"NN\x93", "kind of value"),
+        (b"C\x01aC\x01b\x93", "kind of value"),
         (b"e", "never made"),
         (b"", "never made"),
         (b"\x8e\xff\xff\xff\xff\xff\xff\xff\xff", "cut short"),
