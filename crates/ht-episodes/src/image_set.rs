@@ -3,7 +3,7 @@
 //! One representation for all data sets (no trait): bytes are four times smaller than
 //! floats, and a whole set stays in memory.
 
-use crate::EpisodeError;
+use crate::{EpisodeError, Split};
 
 /// Shape of every image of a set: channels, height, width (C, H, W).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct ImageClass {
     pub name: String,
     /// Bytes of all images, each in C, H, W order.
     pub pixels: Vec<u8>,
+    /// The part of the data set's own split that the class stands in, if it has one.
+    pub official: Option<Split>,
 }
 
 /// All images of a data set, grouped by class, in a fixed order of classes.
@@ -78,6 +80,11 @@ impl ImageSet {
     /// Name of a class.
     pub fn class_name(&self, class: usize) -> &str {
         &self.classes[class].name
+    }
+
+    /// The part of the data set's own split that a class stands in, if it has one.
+    pub fn official_split(&self, class: usize) -> Option<Split> {
+        self.classes[class].official
     }
 
     /// Number of images of a class.

@@ -2,15 +2,24 @@
 //!
 //! Files from outside are untrusted: counts and sizes are checked before memory is taken.
 
+mod cache;
+mod cifar;
 mod decode;
 mod folder;
 mod glyphs;
+mod mini_imagenet;
 mod npy;
+mod official;
 mod omniglot;
+mod pickle;
+mod tiered_imagenet;
 
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use zip::ZipArchive;
 
 use crate::{EpisodeError, ImageSet, ImageShape};
 
@@ -47,6 +56,35 @@ pub enum ImageSource {
         /// Side of the square images after resizing, in pixels.
         image_size: usize,
     },
+    /// miniImageNet from pickles, tables with pictures, folders or the released code's array.
+    MiniImagenet {
+        /// Side of the square images after resizing, in pixels.
+        image_size: usize,
+    },
+    /// tieredImageNet from pickled PNG pictures, npz files or the released code's chunks.
+    TieredImagenet {
+        /// Side of the square images after resizing, in pixels.
+        image_size: usize,
+    },
+    /// CIFAR-FS from class folders or pickles.
+    CifarFs {
+        /// Side of the square images after resizing, in pixels.
+        image_size: usize,
+    },
+    /// FC100 from pickles.
+    Fc100 {
+        /// Side of the square images after resizing, in pixels.
+        image_size: usize,
+    },
+    /// A cache of the released HyperTransformer code, without names or split.
+    NpyCache {
+        /// The file `<name>.npy` or the folder `<name>`.
+        name: String,
+        /// Side of the square images after resizing, in pixels.
+        image_size: usize,
+        /// Grey or colour.
+        channels: Channels,
+    },
     /// A folder of class folders with PNG or JPEG images, resized and centre-cropped.
     Folder {
         /// Side of the square images after resizing, in pixels.
@@ -62,9 +100,18 @@ impl ImageSource {
         let (size, channels) = match self {
             Self::Glyphs(config) => (config.image_size, Channels::Grey),
             Self::Omniglot { image_size } => (*image_size, Channels::Grey),
+            Self::MiniImagenet { image_size }
+            | Self::TieredImagenet { image_size }
+            | Self::CifarFs { image_size }
+            | Self::Fc100 { image_size } => (*image_size, Channels::Colour),
             Self::Folder {
                 image_size,
                 channels,
+            }
+            | Self::NpyCache {
+                image_size,
+                channels,
+                ..
             } => (*image_size, *channels),
         };
         ImageShape {
@@ -82,16 +129,17 @@ impl ImageSource {
     /// A missing folder or data set, an unreadable or too large file, a class without images.
     pub fn load(&self, folder: Option<&Path>) -> Result<ImageSet, EpisodeError> {
         let needed = |name| folder.ok_or(EpisodeError::NoDataFolder { name });
+        let shape = self.shape();
+        check_image_size(shape.height)?;
         match self {
             Self::Glyphs(config) => glyphs::draw_set(config),
-            Self::Omniglot { image_size } => {
-                check_image_size(*image_size)?;
-                omniglot::load(needed("omniglot")?, self.shape())
-            }
-            Self::Folder { image_size, .. } => {
-                check_image_size(*image_size)?;
-                folder::load(needed("folder")?, self.shape())
-            }
+            Self::Omniglot { .. } => omniglot::load(needed("omniglot")?, shape),
+            Self::MiniImagenet { .. } => mini_imagenet::load(needed("mini-imagenet")?, shape),
+            Self::TieredImagenet { .. } => tiered_imagenet::load(needed("tiered-imagenet")?, shape),
+            Self::CifarFs { .. } => cifar::load_cifar_fs(needed("cifar-fs")?, shape),
+            Self::Fc100 { .. } => cifar::load_fc100(needed("fc100")?, shape),
+            Self::NpyCache { name, .. } => cache::load(needed("npy-cache")?, name, shape),
+            Self::Folder { .. } => folder::load(needed("folder")?, shape),
         }
     }
 }
@@ -109,4 +157,9 @@ fn check_image_size(image_size: usize) -> Result<(), EpisodeError> {
             expected: "1 to 1024",
         })
     }
+}
+
+fn open_archive(path: &Path) -> Result<ZipArchive<BufReader<File>>, String> {
+    let file = File::open(path).map_err(|cause| cause.to_string())?;
+    ZipArchive::new(BufReader::new(file)).map_err(|cause| cause.to_string())
 }

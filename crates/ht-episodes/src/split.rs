@@ -62,6 +62,9 @@ pub enum SplitConfig {
         /// Classes for the test, the ones after.
         test: usize,
     },
+    /// As the data set's own files divide the classes: mini-imagenet, tiered-imagenet,
+    /// cifar-fs and fc100 do. Braces, for without them unknown keys would pass.
+    Official {},
     /// A CSV file with the columns `class` and `split` (train, validation or test);
     /// classes that it does not name are left out.
     File {
@@ -101,8 +104,24 @@ impl ClassSplit {
                 validation,
                 test,
             } => Self::released_code(*seed, [*train, *validation, *test], images.n_classes()),
+            SplitConfig::Official {} => Self::official(images),
             SplitConfig::File { path } => Self::from_file(path, images),
         }
+    }
+
+    fn official(images: &ImageSet) -> Result<Self, EpisodeError> {
+        let mut parts = [vec![], vec![], vec![]];
+        for class in 0..images.n_classes() {
+            let split = images.official_split(class).ok_or_else(|| {
+                EpisodeError::BadSplit(format!(
+                    "class {} has no official split; mini-imagenet, tiered-imagenet, cifar-fs \
+                     and fc100 have one, for others take split.by = \"seed\" or \"file\"",
+                    images.class_name(class)
+                ))
+            })?;
+            parts[split as usize].push(class);
+        }
+        Ok(Self { parts })
     }
 
     fn by_seed(
@@ -204,6 +223,7 @@ mod tests {
         let class = |index| ImageClass {
             name: format!("c{index}"),
             pixels: vec![0],
+            official: None,
         };
         ImageSet::new(shape, (0..n_classes).map(class).collect()).expect("one image per class")
     }
@@ -237,6 +257,7 @@ mod tests {
             let class = |name: &str| ImageClass {
                 name: name.to_owned(),
                 pixels: vec![0],
+                official: None,
             };
             ImageSet::new(shape, names.map(class).to_vec()).expect("one image per class")
         };
@@ -277,6 +298,28 @@ mod tests {
         assert_eq!(as_they_are.classes(Split::Test), [6, 7, 8]);
         let error = split(2022, 6).expect_err("11 of 10 classes");
         assert!(error.contains("are more than the 10 classes"), "{error}");
+    }
+
+    #[test]
+    fn an_official_split_needs_one_for_every_class() {
+        let by_official = |official: [Option<Split>; 3]| {
+            let class = |official| ImageClass {
+                name: "c".to_owned(),
+                pixels: vec![0],
+                official,
+            };
+            let set = ImageSet::new(images(1).shape(), official.map(class).to_vec());
+            ClassSplit::new(
+                &SplitConfig::Official {},
+                &set.expect("one image per class"),
+            )
+        };
+        let (test, train) = (Some(Split::Test), Some(Split::Train));
+        let split = by_official([test, train, test]).expect("all have one");
+        assert_eq!(Split::ALL.map(|part| split.classes(part).len()), [1, 0, 2]);
+        assert_eq!(split.classes(Split::Test), [0, 2]);
+        let error = by_official([test, None, train]).expect_err("one has none");
+        assert!(error.to_string().contains("cifar-fs"), "{error}");
     }
 
     #[test]

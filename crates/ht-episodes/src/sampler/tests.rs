@@ -19,6 +19,7 @@ fn images(n_classes: usize, n_images: usize) -> Arc<ImageSet> {
         pixels: (0..n_images)
             .flat_map(|image| [class as u8, image as u8])
             .collect(),
+        official: None,
     };
     let classes = (0..n_classes).map(class).collect();
     Arc::new(ImageSet::new(shape, classes).expect("images in every class"))
@@ -123,6 +124,7 @@ fn turned_classes_count_four_times_in_training_only() {
     let class = |name: &str| ImageClass {
         name: name.to_owned(),
         pixels: vec![0; 8],
+        official: None,
     };
     let classes = ["a", "b", "c", "d", "e"].map(class).to_vec();
     let images = Arc::new(ImageSet::new(shape, classes).expect("images"));

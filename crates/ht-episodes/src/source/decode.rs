@@ -6,13 +6,17 @@ use std::io::{BufRead, BufReader, Seek};
 use std::path::Path;
 
 use image::imageops::FilterType;
-use image::{DynamicImage, ImageReader, Limits};
+use image::{DynamicImage, GrayImage, ImageReader, Limits, RgbImage};
 
 use crate::{EpisodeError, ImageShape};
 
 /// The largest picture that is decoded: no camera's, but enough for any.
 const MAX_SIDE: u32 = 20_000;
 const MAX_BYTES: u64 = 1 << 30;
+/// The largest picture in an array.
+const MAX_RAW_SIDE: usize = 1024;
+/// Pictures in one array or list: tiny ones in a small file would become many large ones.
+const MAX_IMAGES: usize = 1_000_000;
 
 /// Reads and decodes a PNG or JPEG file.
 pub(super) fn decode_file(path: &Path) -> Result<DynamicImage, EpisodeError> {
@@ -35,6 +39,51 @@ pub(super) fn decode(bytes: impl BufRead + Seek) -> Result<DynamicImage, String>
         return Err("a picture without pixels".to_owned());
     }
     Ok(image)
+}
+
+/// Fits a picture that lies in an array as H, W, C bytes; `raw_len` has checked the sides.
+pub(super) fn fit_raw(
+    pixels: &[u8],
+    [height, width, channels]: [usize; 3],
+    shape: ImageShape,
+) -> Vec<u8> {
+    let (width, height) = (width as u32, height as u32);
+    let image = if channels == 1 {
+        GrayImage::from_raw(width, height, pixels.to_vec()).map(DynamicImage::ImageLuma8)
+    } else {
+        RgbImage::from_raw(width, height, pixels.to_vec()).map(DynamicImage::ImageRgb8)
+    };
+    fit(
+        &image.unwrap_or_else(|| DynamicImage::new_rgb8(width, height)),
+        shape,
+    )
+}
+
+/// Refuses more pictures than any part of a set has.
+pub(super) fn check_images(n_images: usize) -> Result<(), String> {
+    if n_images <= MAX_IMAGES {
+        Ok(())
+    } else {
+        Err(format!(
+            "{n_images} pictures, expected at most {MAX_IMAGES}"
+        ))
+    }
+}
+
+/// Bytes of a picture in an array of shape H, W, C, if they are within bounds.
+pub(super) fn raw_len(sides: [usize; 3]) -> Result<usize, String> {
+    let [height, width, channels] = sides;
+    let is_within = (1..=MAX_RAW_SIDE).contains(&height)
+        && (1..=MAX_RAW_SIDE).contains(&width)
+        && [1, 3].contains(&channels);
+    if is_within {
+        Ok(height * width * channels)
+    } else {
+        Err(format!(
+            "pictures of shape {sides:?}, expected 1 to {MAX_RAW_SIDE} pixels a side and 1 or 3 \
+             channels"
+        ))
+    }
 }
 
 /// Scales the shorter side to that of `shape` and cuts out the centre; one channel is grey,

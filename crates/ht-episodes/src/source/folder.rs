@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::decode::{decode_file, fit};
-use crate::{EpisodeError, ImageClass, ImageSet, ImageShape};
+use crate::{EpisodeError, ImageClass, ImageSet, ImageShape, Split};
 
 /// Folders inside folders that are searched for classes.
 const MAX_DEPTH: usize = 4;
@@ -31,16 +31,28 @@ pub(super) fn load(root: &Path, shape: ImageShape) -> Result<ImageSet, EpisodeEr
     }
     let classes = classes
         .into_iter()
-        .map(|(name, files)| {
-            let mut pixels = Vec::new();
-            for file in files {
-                let image = decode_file(&file)?;
-                pixels.extend(fit(&image, shape));
-            }
-            Ok(ImageClass { name, pixels })
-        })
+        .map(|(name, files)| read_class(name, None, &files, shape))
         .collect::<Result<_, EpisodeError>>()?;
     ImageSet::new(shape, classes)
+}
+
+/// Reads the pictures of one class.
+pub(super) fn read_class(
+    name: String,
+    official: Option<Split>,
+    files: &[PathBuf],
+    shape: ImageShape,
+) -> Result<ImageClass, EpisodeError> {
+    let mut pixels = Vec::new();
+    for file in files {
+        let image = decode_file(file)?;
+        pixels.extend(fit(&image, shape));
+    }
+    Ok(ImageClass {
+        name,
+        pixels,
+        official,
+    })
 }
 
 /// Collects, in order of names, every folder below `folder` that directly holds pictures.

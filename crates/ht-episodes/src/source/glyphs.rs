@@ -61,6 +61,7 @@ pub(super) fn draw_set(config: &GlyphsConfig) -> Result<ImageSet, EpisodeError> 
             ImageClass {
                 name: format!("glyph{class:05}"),
                 pixels,
+                official: None,
             }
         })
         .collect();

@@ -1,6 +1,6 @@
 //! The header of a NumPy array file: enough to read raw bytes of a known layout.
 //!
-//! Only `|b1` and `|u1` arrays in C order are read here. A general reader would turn each
+//! Only `|b1`, `|u1` and object arrays in C order are known. A general reader would turn each
 //! byte of a bool array into a Rust `bool`, but Omniglot's npz files store 255 for true.
 
 use std::io::Read;
@@ -9,6 +9,18 @@ use std::io::Read;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NpyHeader {
     pub(super) shape: Vec<usize>,
+    pub(super) element: NpyElement,
+}
+
+/// What an array holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NpyElement {
+    /// One byte each, 0 or 1 (or 255 for true).
+    Bool,
+    /// One byte each.
+    Byte,
+    /// Python objects: a pickle follows the header.
+    Object,
 }
 
 /// The header dictionary is a line of text; a longer one is no array of ours.
@@ -47,9 +59,12 @@ fn parse_header(text: &str) -> Result<NpyHeader, String> {
         Some(text[start..].trim_start())
     };
     let descr = value_of("descr").ok_or("npy header without 'descr'")?;
-    if !(descr.starts_with("'|b1'") || descr.starts_with("'|u1'")) {
-        return Err("npy array of another type, expected |b1 or |u1".to_owned());
-    }
+    let element = match descr.get(..4) {
+        Some("'|b1") => NpyElement::Bool,
+        Some("'|u1") => NpyElement::Byte,
+        Some("'|O'") => NpyElement::Object,
+        _ => return Err("npy array of another type, expected |b1 or |u1".to_owned()),
+    };
     if !value_of("fortran_order").is_some_and(|order| order.starts_with("False")) {
         return Err("npy array in Fortran order, expected C order".to_owned());
     }
@@ -63,7 +78,7 @@ fn parse_header(text: &str) -> Result<NpyHeader, String> {
         .filter(|size| !size.is_empty())
         .map(|size| size.parse().map_err(|_| format!("npy shape ({shape})")))
         .collect::<Result<_, _>>()?;
-    Ok(NpyHeader { shape })
+    Ok(NpyHeader { shape, element })
 }
 
 #[cfg(test)]

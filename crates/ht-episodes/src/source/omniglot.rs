@@ -5,15 +5,15 @@
 
 use std::borrow::Cow;
 use std::fs;
-use std::io::{BufReader, Cursor, Read};
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, GrayImage};
 use serde::Deserialize;
-use zip::ZipArchive;
 
 use super::decode::{decode, decode_file, fit};
-use super::{folder, npy};
+use super::npy::NpyElement;
+use super::{folder, npy, open_archive};
 use crate::{EpisodeError, ImageClass, ImageSet, ImageShape};
 
 const EXPECTED: &str = "images_background.npz and images_evaluation.npz, or \
@@ -138,11 +138,16 @@ fn read_npz(
     classes: &mut Vec<ImageClass>,
 ) -> Result<(), EpisodeError> {
     let bad = |cause: String| EpisodeError::unreadable(path, cause);
-    let mut archive = open_archive(path)?;
+    let mut archive = open_archive(path).map_err(bad)?;
     let mut array = archive
         .by_name("images.npy")
         .map_err(|cause| bad(format!("images.npy: {cause}")))?;
     let header = npy::read_header(&mut array).map_err(bad)?;
+    if header.element == NpyElement::Object {
+        return Err(bad(
+            "npy array of objects, another type than |b1 or |u1".to_owned()
+        ));
+    }
     let &[n_classes, n_drawers, height, width] = header.shape.as_slice() else {
         return Err(bad(format!(
             "array of shape {:?}, expected [classes, drawers, height, width]",
@@ -172,7 +177,11 @@ fn read_npz(
         }
         let set = path.file_stem().unwrap_or_default().to_string_lossy();
         let name = format!("{set}/{row:04}");
-        classes.push(ImageClass { name, pixels });
+        classes.push(ImageClass {
+            name,
+            pixels,
+            official: None,
+        });
     }
     Ok(())
 }
@@ -184,7 +193,7 @@ fn read_zip(
     classes: &mut Vec<ImageClass>,
 ) -> Result<(), EpisodeError> {
     let bad = |cause: String| EpisodeError::unreadable(path, cause);
-    let mut archive = open_archive(path)?;
+    let mut archive = open_archive(path).map_err(bad)?;
     if archive.len() > MAX_ENTRIES {
         return Err(bad(format!(
             "{} entries, expected at most {MAX_ENTRIES}",
@@ -218,6 +227,7 @@ fn read_zip(
             classes.push(ImageClass {
                 name: class,
                 pixels: Vec::new(),
+                official: None,
             });
         }
         if let Some(last) = classes.last_mut() {
@@ -257,15 +267,14 @@ fn read_folders(place: &Path, shape: ImageShape) -> Result<Vec<ImageClass>, Epis
                 let image = decode_file(&file)?;
                 pixels.extend(invert_and_prepare(&image, shape));
             }
-            classes.push(ImageClass { name, pixels });
+            classes.push(ImageClass {
+                name,
+                pixels,
+                official: None,
+            });
         }
     }
     Ok(classes)
-}
-
-fn open_archive(path: &Path) -> Result<ZipArchive<BufReader<fs::File>>, EpisodeError> {
-    let file = fs::File::open(path).map_err(|cause| EpisodeError::unreadable(path, cause))?;
-    ZipArchive::new(BufReader::new(file)).map_err(|cause| EpisodeError::unreadable(path, cause))
 }
 
 fn invert_and_prepare(image: &DynamicImage, shape: ImageShape) -> Vec<u8> {

@@ -33,6 +33,28 @@ fn a_config_survives_its_own_file() {
 }
 
 #[test]
+fn every_data_set_with_an_official_split() {
+    let parse = |source: &str, split: &str| {
+        let config = quickstart(&[]).expect("valid");
+        let mut table = config.to_table();
+        let section = |text: &str| Value::Table(toml::from_str(text).expect("TOML"));
+        table.insert("data".to_owned(), section(source));
+        table.insert("split".to_owned(), section(split));
+        ExperimentConfig::parse(&table.to_string(), "test", &[]).map_err(|e| e.to_string())
+    };
+    for name in ["mini-imagenet", "tiered-imagenet", "cifar-fs", "fc100"] {
+        let source = format!("source = '{name}'\nimage_size = 32");
+        let config = parse(&source, "by = 'official'").expect("valid");
+        assert_eq!(config.data.shape().len(), 3 * 32 * 32);
+        let again = ExperimentConfig::parse(&config.to_toml(), "again", &[]).expect("valid");
+        assert_eq!(config, again);
+    }
+    let cache = "source = 'npy-cache'\nname = 'omniglot'\nimage_size = 28\nchannels = 'grey'";
+    assert!(parse(cache, "by = 'official'").is_ok(), "the files decide");
+    assert!(parse(cache, "by = 'official'\nseed = 1").is_err());
+}
+
+#[test]
 fn overrides_of_every_type() {
     let config = quickstart(&[
         "training.steps=7",

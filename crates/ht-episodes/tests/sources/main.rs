@@ -1,6 +1,13 @@
 //! Data sets as people have them: the same Omniglot from npz, zip and folders, class folders
 //! with any pictures, and the real sets where they are at hand.
 
+mod cifar;
+mod mini_imagenet;
+mod npy_cache;
+mod pickle_writer;
+mod pictures;
+mod tiered_imagenet;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Cursor, Write};
@@ -200,7 +207,10 @@ fn hostile_archives_are_refused() {
         &shape("10, 20"),
         "expected [classes, drawers, height, width]",
     );
-    check("{'descr': '|O', 'shape': (1,), }", "another type");
+    check(
+        "{'descr': '|O', 'fortran_order': False, 'shape': (1,), }",
+        "another type",
+    );
 }
 
 #[test]

@@ -1,0 +1,158 @@
+//! The caches of the released HyperTransformer code: one array of all classes, or a folder of
+//! chunks.
+
+use std::fs::{self, File};
+use std::io::{BufReader, Read, Seek};
+use std::path::{Path, PathBuf};
+
+use super::decode::{check_images, fit_raw, raw_len};
+use super::npy::{self, NpyElement};
+use super::pickle;
+use crate::{EpisodeError, ImageClass, ImageSet, ImageShape, Split};
+
+const MAX_CHUNKS: usize = 100_000;
+
+/// Reads the cache `<name>.npy` or `<name>/*.npy` in `root`.
+pub(super) fn load(root: &Path, name: &str, shape: ImageShape) -> Result<ImageSet, EpisodeError> {
+    let missing = || EpisodeError::MissingDataSet {
+        name: "npy-cache",
+        path: root.to_owned(),
+        expected: "<name>.npy or <name>/*.npy, where <name> is data.name",
+    };
+    let found = super::official::is_plain_name(name)
+        .then(|| find(root, name))
+        .flatten()
+        .ok_or_else(missing)?;
+    let classes = read(&found, shape)?;
+    ImageSet::new(shape, classes)
+}
+
+/// A cache's files, in the order of their classes.
+pub(super) struct Cache {
+    path: PathBuf,
+    files: Vec<PathBuf>,
+}
+
+/// Finds `<name>.npy` or the chunks in a folder `<name>`.
+pub(super) fn find(place: &Path, name: &str) -> Option<Cache> {
+    let path = place.join(format!("{name}.npy"));
+    if path.is_file() {
+        let files = vec![path.clone()];
+        return Some(Cache { path, files });
+    }
+    let path = place.join(name);
+    let mut files: Vec<PathBuf> = fs::read_dir(&path)
+        .ok()?
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|end| end == "npy"))
+        .take(MAX_CHUNKS)
+        .collect();
+    files.sort();
+    (!files.is_empty()).then_some(Cache { path, files })
+}
+
+/// Reads all classes; they have no names in these files and are numbered.
+pub(super) fn read(cache: &Cache, shape: ImageShape) -> Result<Vec<ImageClass>, EpisodeError> {
+    let mut classes = Vec::new();
+    for path in &cache.files {
+        let bad = |cause: String| EpisodeError::unreadable(path, cause);
+        let file = File::open(path).map_err(|cause| bad(cause.to_string()))?;
+        let of_file = read_file(&mut BufReader::new(file), shape).map_err(bad)?;
+        if of_file.iter().any(Vec::is_empty) || of_file.is_empty() {
+            return Err(bad(
+                "a class without images, expected at least one".to_owned()
+            ));
+        }
+        for pixels in of_file {
+            classes.push(ImageClass {
+                name: format!("{:04}", classes.len()),
+                pixels,
+                official: None,
+            });
+        }
+    }
+    Ok(classes)
+}
+
+/// Gives numbered classes their parts: first those for training, then validation, then test.
+pub(super) fn divide(
+    classes: &mut [ImageClass],
+    sizes: [usize; 3],
+    cache: &Cache,
+) -> Result<(), EpisodeError> {
+    let n_classes = classes.len();
+    if n_classes != sizes.iter().sum::<usize>() {
+        let cause = format!("{n_classes} classes, expected {sizes:?} one after another");
+        return Err(EpisodeError::unreadable(&cache.path, cause));
+    }
+    let splits = Split::ALL.into_iter().zip(sizes);
+    let splits = splits.flat_map(|(split, size)| std::iter::repeat_n(split, size));
+    for (class, split) in classes.iter_mut().zip(splits) {
+        class.official = Some(split);
+    }
+    Ok(())
+}
+
+/// Pixels of each class of one file.
+fn read_file<R: Read + Seek>(
+    reader: &mut BufReader<R>,
+    shape: ImageShape,
+) -> Result<Vec<Vec<u8>>, String> {
+    let header = npy::read_header(reader)?;
+    if header.element == NpyElement::Object {
+        let classes = pickle::arrays(pickle::read_from(reader)?)?;
+        return classes
+            .into_iter()
+            .enumerate()
+            .map(|(index, class)| {
+                read_object(class, shape).map_err(|cause| format!("class {index}: {cause}"))
+            })
+            .collect();
+    }
+    let (n_classes, n_images, sides) = match *header.shape.as_slice() {
+        [classes, images, height, width] => (classes, images, [height, width, 1]),
+        [classes, images, height, width, channels] => (classes, images, [height, width, channels]),
+        _ => {
+            return Err(format!(
+                "array of shape {:?}, expected [classes, images, height, width] or [classes, \
+                 images, height, width, channels]",
+                header.shape
+            ));
+        }
+    };
+    check_images(n_classes.saturating_mul(n_images))?;
+    let mut pixels = vec![0; raw_len(sides)?];
+    let mut classes = Vec::new();
+    for _ in 0..n_classes {
+        // Not reserved: the header's counts are only believed as far as there are data.
+        let mut fitted = Vec::new();
+        for _ in 0..n_images {
+            reader
+                .read_exact(&mut pixels)
+                .map_err(|cause| cause.to_string())?;
+            if header.element == NpyElement::Bool {
+                for pixel in &mut pixels {
+                    *pixel = if *pixel == 0 { 0 } else { 255 };
+                }
+            }
+            fitted.extend(fit_raw(&pixels, sides, shape));
+        }
+        if fitted.is_empty() {
+            return Err("a class without images, expected at least one".to_owned());
+        }
+        classes.push(fitted);
+    }
+    Ok(classes)
+}
+
+/// One class of a chunk: an array [images, H, W, C] of bytes.
+fn read_object(class: pickle::Value, shape: ImageShape) -> Result<Vec<u8>, String> {
+    let images = pickle::Array::of(class)?;
+    let (_, sides) = images.pictures()?;
+    let len = raw_len(sides)?;
+    let pixels = images.into_bytes()?;
+    Ok(pixels
+        .chunks_exact(len)
+        .flat_map(|picture| fit_raw(picture, sides, shape))
+        .collect())
+}
