@@ -64,7 +64,7 @@ pub enum EpisodeError {
     },
     /// A split has fewer classes than the episode has ways.
     #[error(
-        "the {split} split has {classes} classes, but an episode takes {ways} and \
+        "the {split} split has {classes} classes, but episodes.ways is {ways}, with \
          {distractors} distractors: lower episodes.ways or give the split more classes"
     )]
     TooFewClasses {

@@ -16,7 +16,7 @@ pub type Trace = BTreeMap<String, TensorData>;
 /// One pass through the generator.
 #[derive(Debug, Default)]
 pub struct Pass {
-    dropout: Option<ChaCha8Rng>,
+    dropout: Option<Box<ChaCha8Rng>>,
     trace: Option<Trace>,
     scope: Vec<String>,
 }
@@ -30,8 +30,9 @@ impl Pass {
     /// A pass with dropout, drawn from `rng`.
     pub fn training(rng: ChaCha8Rng) -> Self {
         Self {
-            dropout: Some(rng),
-            ..Self::default()
+            dropout: Some(Box::new(rng)),
+            trace: None,
+            scope: Vec::new(),
         }
     }
 

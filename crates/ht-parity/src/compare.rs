@@ -130,7 +130,8 @@ impl Deviations {
 
     fn add(&mut self, name: &str, deviation: f64, tolerance: f64) {
         self.n_compared += 1;
-        if !(deviation <= tolerance) {
+        // Not a number is no agreement.
+        if deviation.is_nan() || deviation > tolerance {
             self.failures.push(format!(
                 "{name}: {deviation:.1e}, expected at most {tolerance:.0e}"
             ));

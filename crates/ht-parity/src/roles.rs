@@ -52,10 +52,13 @@ pub fn place_of(role: &str, depth: usize) -> Result<Place, ParityError> {
     let parts: Vec<&str> = plain.split('.').collect();
     let found = match parts.as_slice() {
         ["shared", rest @ ..] => image_encoder(rest),
-        ["cnn", layer, rest @ ..] => match layer.strip_prefix("head_") {
-            Some(layer) => number(layer, "layer_").and_then(|l| head(l, rest)),
-            None => number(layer, "layer_").and_then(|l| learned(l, depth, rest, is_query_copy)),
-        },
+        ["cnn", layer, rest @ ..] => {
+            if let Some(layer) = layer.strip_prefix("head_") {
+                number(layer, "layer_").and_then(|l| head(l, rest))
+            } else {
+                number(layer, "layer_").and_then(|l| learned(l, depth, rest, is_query_copy))
+            }
+        }
         [layer, rest @ ..] => number(layer, "layer_").and_then(|l| {
             let (prefix, layout) = match rest {
                 ["label_emb", row] => {
@@ -148,12 +151,11 @@ fn learned(layer: usize, depth: usize, rest: &[&str], is_query_copy: bool) -> Op
 }
 
 fn transformer(block: &str, rest: &[&str]) -> Option<String> {
-    let (path, is_decoder) = match number(block, "enc") {
-        Some(index) => (format!("transformer.blocks.{index}"), false),
-        None => {
-            let index = number(block, "dec")?;
-            (format!("transformer.decoder.{index}"), true)
-        }
+    let (path, is_decoder) = if let Some(index) = number(block, "enc") {
+        (format!("transformer.blocks.{index}"), false)
+    } else {
+        let index = number(block, "dec")?;
+        (format!("transformer.decoder.{index}"), true)
     };
     let own = if is_decoder { "block." } else { "" };
     let linear = |tensor: &str| match tensor {

@@ -141,6 +141,37 @@ pub fn save_parameters(
     save(&run.checkpoints(), model, &state, config)
 }
 
+/// Starts a run from the parameters of another run's checkpoint instead of random ones.
+///
+/// Both must describe the same generator; everything else (episodes, optimizer, schedule) may
+/// differ. Returns the SHA-256 of the parameters.
+///
+/// # Errors
+/// A damaged checkpoint, a generator with other parameters.
+pub fn start_from(
+    run: &RunDir,
+    checkpoint: &Path,
+    config: &ExperimentConfig,
+    device: &Device,
+) -> Result<String, TrainError> {
+    let (other, _, info) = load_generator(checkpoint, device)?;
+    let model = config.new_generator(device)?;
+    let (ours, theirs) = (slots(&model), slots(&other));
+    if let Some(slot) = ours.iter().find(|slot| !theirs.contains(slot)) {
+        let cause = format!(
+            "it has no parameter {} of shape {:?}, which this experiment needs",
+            slot.name, slot.shape
+        );
+        return Err(TrainError::checkpoint(checkpoint, cause));
+    }
+    if let Some(slot) = theirs.iter().find(|slot| !ours.contains(slot)) {
+        let cause = format!("its parameter {} has no place here", slot.name);
+        return Err(TrainError::checkpoint(checkpoint, cause));
+    }
+    save_parameters(run, &model, to_vector(&other), 0, config)?;
+    Ok(info.parameters_sha256)
+}
+
 /// Reads a checkpoint's manifest.
 pub(crate) fn read_info(folder: &Path) -> Result<CheckpointInfo, TrainError> {
     let path = folder.join(MANIFEST);

@@ -36,7 +36,7 @@ mod step;
 mod train;
 
 pub use accuracy::Accuracy;
-pub use checkpoint::{CheckpointInfo, load_generator, save_parameters};
+pub use checkpoint::{CheckpointInfo, load_generator, save_parameters, start_from};
 pub use config::{
     DataConfig, EpisodesConfig, EvaluationConfig, ExperimentConfig, Override, TrainingConfig,
     UnlabelledConfig,

@@ -218,7 +218,7 @@ mod tests {
     fn padding_counts_in_neither_loss_nor_accuracy() {
         let hidden = [[false, true], [false, true]];
         let query = query([[0, 0], [1, 1]], Some(hidden));
-        let expected = (ln(0.0) + ln(-1.0)) / 2.0;
+        let expected = 0.5 * ln(0.0) + 0.5 * ln(-1.0);
         let loss: f32 = query_loss(&logits(), &query, None, 0.0).into_scalar();
         assert!((loss - expected).abs() < 1e-6, "{loss} {expected}");
         let QuerySet { labels, hidden, .. } = query;

@@ -31,6 +31,9 @@ pub struct RunInfo {
     pub device: String,
     /// Version of this program.
     pub version: String,
+    /// The checkpoint whose parameters it started from, if not from random ones.
+    #[serde(default)]
+    pub start: Option<PathBuf>,
 }
 
 /// A run directory, locked while this value lives.
@@ -65,6 +68,12 @@ impl RunDir {
         write_synced(&path.join("run.json"), info.as_bytes())?;
         write_synced(&path.join("config.toml"), config.to_toml().as_bytes())?;
         Ok(run)
+    }
+
+    /// Takes back a run that could not begin. It holds nothing yet, so nothing is lost; what
+    /// cannot be removed stays.
+    pub fn remove(&self) {
+        let _ = fs::remove_dir_all(&self.path);
     }
 
     /// Asks whether a new run could start here, before anything is made or read for it.

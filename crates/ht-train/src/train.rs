@@ -153,7 +153,8 @@ pub fn train(
             accuracy: 100.0 * result.accuracy,
         });
 
-        let is_due = |every: u64| state.step % every == 0 || state.step == steps;
+        let step = state.step;
+        let is_due = |every: u64| step % every == 0 || step == steps;
         if is_due(config.training.log_every) {
             let n_episodes = config.training.meta_batch as f64;
             let gradient_norm = norm.into_scalar();
@@ -172,12 +173,8 @@ pub fn train(
                 episodes: accuracy.episodes,
                 train_seconds: state.train_seconds,
             })?;
-            let is_best = state.best.is_none_or(|best| accuracy.mean > best.accuracy);
+            let is_best = state.is_best(accuracy.mean);
             if is_best {
-                state.best = Some(Best {
-                    step: state.step,
-                    accuracy: accuracy.mean,
-                });
                 checkpoint::save(&run.best(), &model, &state, config)?;
                 RunDir::prune(&run.best(), Keep::Newest)?;
             }
@@ -268,6 +265,16 @@ fn training_batches(experiment: &Experiment, first_step: u64) -> Prefetch<Vec<Co
 }
 
 impl TrainingState {
+    /// Keeps in mind a validation that is better than all before.
+    fn is_best(&mut self, accuracy: f64) -> bool {
+        let is_best = self.best.is_none_or(|best| accuracy > best.accuracy);
+        if is_best {
+            let step = self.step;
+            self.best = Some(Best { step, accuracy });
+        }
+        is_best
+    }
+
     /// Makes one update and returns the norm of the gradient before clipping.
     fn update(&mut self, gradient: Tensor<1>, rate: f64, largest: Option<f64>) -> Tensor<1> {
         let norm = gradient.clone().square().sum().sqrt();

@@ -32,7 +32,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ParityArgs {
-    /// Folder of the recorded cases [default: HT_PARITY_DIR or ../shared/parity].
+    /// Folder of the recorded cases [default: `HT_PARITY_DIR` or ../shared/parity].
     pub(crate) folder: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) compute: ComputeArgs,
@@ -72,6 +72,9 @@ pub(crate) struct TrainArgs {
     /// Go on with the run in --run.
     #[arg(long, requires = "run")]
     pub(crate) resume: bool,
+    /// Start from the best checkpoint of another run of the same generator.
+    #[arg(long, value_name = "RUN", conflicts_with = "resume")]
+    pub(crate) start: Option<PathBuf>,
     /// Folder of the data set, where the experiment reads one.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,

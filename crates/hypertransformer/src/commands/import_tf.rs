@@ -27,6 +27,7 @@ pub(crate) fn run(args: &ImportArgs) -> Result<Outcome> {
         data: args.data.as_deref().map(absolute).transpose()?,
         device: device.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        start: Some(absolute(&args.checkpoint)?),
     };
     let run = RunDir::create(&path, &config, &info)?;
     let n_parameters = imported.n_parameters();

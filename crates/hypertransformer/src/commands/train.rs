@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 use ht_train::{
-    Experiment, ExperimentConfig, RunDir, RunInfo, TrainError, TrainOutcome, TrainReport, train,
+    Experiment, ExperimentConfig, RunDir, RunInfo, TrainError, TrainOutcome, TrainReport,
+    start_from, train,
 };
 use serde_json::json;
 
@@ -37,12 +38,22 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     let run = if args.resume {
         RunDir::open(&path)?
     } else {
+        let start = match &args.start {
+            Some(run) => Some(absolute(&RunDir::best_checkpoint(run)?)?),
+            None => None,
+        };
         let info = RunInfo {
             data,
             device: args.compute.device.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            start: start.clone(),
         };
-        RunDir::create(&path, &experiment.config, &info)?
+        let run = RunDir::create(&path, &experiment.config, &info)?;
+        if let Some(checkpoint) = start {
+            start_from(&run, &checkpoint, &experiment.config, &compute.device)
+                .inspect_err(|_| run.remove())?;
+        }
+        run
     };
     let stop = stop_on_ctrl_c()?;
 
