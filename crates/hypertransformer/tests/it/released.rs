@@ -1,0 +1,158 @@
+//! The commands that read what the released code wrote, and runs that start from others.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::{command, error, json, names, read, root, say, scratch, stderr};
+
+/// The recorded cases, where they are at hand.
+fn recorded() -> Option<PathBuf> {
+    let folder = std::env::var_os("HT_PARITY_DIR")
+        .map_or_else(|| root().join("../shared/parity"), PathBuf::from);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    say("skipped: no recorded cases in HT_PARITY_DIR or ../shared/parity");
+    None
+}
+
+/// A recorded case as a checkpoint under its TensorFlow names.
+fn checkpoint(case: &Path, target: &Path) {
+    let bytes = std::fs::read(case).expect("a recorded case");
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
+    let variables = tensors
+        .iter()
+        .filter_map(|(name, view)| Some((name.strip_prefix("var/")?.to_owned(), view)));
+    let file = safetensors::serialize(variables, None).expect("serialised");
+    std::fs::write(target, file).expect("written");
+}
+
+/// What makes the released Omniglot script's experiment of the recorded 5-way case, in the
+/// words of the built-in one.
+const SAME_MODEL: [&str; 10] = [
+    "--config",
+    "configs/quickstart.toml",
+    "--set",
+    "generator.transformer.norm=post",
+    "--set",
+    "generator.transformer.blocks=3",
+    "--set",
+    "generator.logits_tokens=independent",
+    "--set",
+    "evaluation.test_episodes=4",
+];
+
+#[test]
+fn parity_prints_a_row_per_case_and_fails_with_one() {
+    let Some(folder) = recorded() else { return };
+    let folder = folder.display().to_string();
+    let found = json(&["parity", &folder]);
+    let cases = found["cases"].as_array().expect("cases");
+    assert!(cases.len() > 10);
+    assert!(cases.iter().all(|case| case["ok"] == true), "{found}");
+
+    let (scratch, _run) = scratch();
+    let here = |end: &str| scratch.path().join(format!("omni_output.{end}"));
+    for end in ["safetensors", "json"] {
+        let from = Path::new(&folder).join(format!("omni_output.{end}"));
+        std::fs::copy(from, here(end)).expect("copied");
+    }
+    let mut bytes = std::fs::read(here("safetensors")).expect("copied");
+    let at = bytes.len() - 4;
+    bytes[at..].copy_from_slice(&1e3f32.to_le_bytes());
+    std::fs::write(here("safetensors"), bytes).expect("writable");
+    let changed = scratch.path().display().to_string();
+    error(&["parity", &changed], &["1 of 1 cases differ"]);
+    error(&["parity", "docs"], &["no recorded case in docs"]);
+}
+
+#[test]
+fn a_released_checkpoint_becomes_a_run() {
+    let Some(folder) = recorded() else { return };
+    let (scratch, run) = scratch();
+    let file = scratch.path().join("released.safetensors");
+    checkpoint(&folder.join("omni_output.safetensors"), &file);
+    let file = file.display().to_string();
+    let import = [&["import-tf", &file, "--run", &run], &SAME_MODEL[..]].concat();
+    let imported = json(&import);
+    assert_eq!(imported["generator_parameters"], 840_424);
+    let evaluated = json(&["evaluate", "--run", &run]);
+    assert_eq!(evaluated["episodes"], 4);
+
+    // Another model's checkpoint leaves nothing behind.
+    let other = scratch.path().join("other").display().to_string();
+    let wrong = [&["import-tf", &file, "--run", &other], &SAME_MODEL[..2]].concat();
+    error(&wrong, &["this generator has no parameter"]);
+    assert!(!Path::new(&other).exists());
+}
+
+#[test]
+fn a_run_can_start_from_another_ones_parameters() {
+    let (scratch, first) = scratch();
+    json(&["train", "configs/smoke.toml", "--run", &first]);
+    let second = scratch.path().join("second").display().to_string();
+    let start = [
+        "train",
+        "configs/smoke.toml",
+        "--run",
+        &second,
+        "--start",
+        &first,
+    ];
+    // With a learning rate of almost nothing it must test as its start does.
+    let still = ["--set", "schedule.learning_rate=1e-30", "--set", "seed=9"];
+    let trained = json(&[&start[..], &still].concat());
+    let before = json(&["evaluate", "--run", &first]);
+    assert_eq!(trained["test_accuracy"], before["accuracy"]);
+    let info = String::from_utf8(read(&second, "run.json")).expect("text");
+    assert!(info.contains("best"), "{info}");
+
+    let third = scratch.path().join("third").display().to_string();
+    let wider = [
+        "train",
+        "configs/smoke.toml",
+        "--run",
+        &third,
+        "--start",
+        &first,
+    ];
+    let wider = [&wider[..], &["--set", "generator.embedding_width=9"]].concat();
+    error(&wider, &["no parameter", "embeddings.labels"]);
+    assert!(!Path::new(&third).exists());
+}
+
+#[test]
+fn semi_supervised_irregular_episodes_train() {
+    let (_scratch, run) = scratch();
+    let mixed = [
+        "train",
+        "configs/smoke.toml",
+        "--run",
+        &run,
+        "--set",
+        "episodes.unlabelled={train=2,evaluation=1,distractors=1}",
+        "--set",
+        "episodes.irregular={min_ways=2,min_shots=1}",
+        "--set",
+        "episodes.shots=2",
+        "--set",
+        "episodes.removal={labelled=0.2,unlabelled=0.5}",
+        "--set",
+        "episodes.division={labelled=0.7,seed=1}",
+        "--set",
+        "evaluation.queries=2",
+    ];
+    let output = command(&mixed).output().expect("started");
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(names(&run).contains(&"result.json".to_owned()));
+    error(
+        &[
+            "train",
+            "configs/smoke.toml",
+            "--set",
+            "episodes.irregular={min_ways=2,min_shots=1}",
+            "--set",
+            "generator.hidden_samples=keys-only",
+        ],
+        &["generator.hidden_samples", "episodes.irregular"],
+    );
+}
