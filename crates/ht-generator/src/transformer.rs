@@ -86,6 +86,11 @@ impl TransformerBlock {
             let mixed = self.attention.forward(x.clone(), x, hidden, pass);
             pass.drop(mixed, self.dropout)
         });
+        self.finish(tokens, pass)
+    }
+
+    /// The feed-forward part, where there is one: the end of encoder and decoder blocks.
+    fn finish(&self, tokens: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
         let tokens = match (&self.feed_forward, &self.feed_forward_residual) {
             (Some(part), Some(residual)) => {
                 residual.around(tokens, |x| pass.drop(part.forward(x), self.dropout))
@@ -124,32 +129,21 @@ impl DecoderBlock {
         hidden: Option<&Tensor<2, Bool>>,
         pass: &mut Pass,
     ) -> Tensor<3> {
-        let TransformerBlock {
-            attention,
-            attention_residual,
-            feed_forward,
-            feed_forward_residual,
-            dropout,
-        } = &self.block;
-        let tokens = attention_residual.around(tokens, |x| {
-            let mixed = pass.within("self", |pass| attention.forward(x.clone(), x, hidden, pass));
-            pass.drop(mixed, *dropout)
+        let block = &self.block;
+        let tokens = block.attention_residual.around(tokens, |x| {
+            let mixed = pass.within("self", |pass| {
+                block.attention.forward(x.clone(), x, hidden, pass)
+            });
+            pass.drop(mixed, block.dropout)
         });
         let tokens = self.cross_residual.around(tokens, |x| {
             let mixed = pass.within("cross", |pass| {
-                self.cross_attention
-                    .forward(x, encoded.clone(), hidden, pass)
+                let source = encoded.clone();
+                self.cross_attention.forward(x, source, hidden, pass)
             });
-            pass.drop(mixed, *dropout)
+            pass.drop(mixed, block.dropout)
         });
-        let tokens = match (feed_forward, feed_forward_residual) {
-            (Some(part), Some(residual)) => {
-                residual.around(tokens, |x| pass.drop(part.forward(x), *dropout))
-            }
-            _ => tokens,
-        };
-        pass.note("output", &tokens);
-        tokens
+        block.finish(tokens, pass)
     }
 }
 
