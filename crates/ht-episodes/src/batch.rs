@@ -6,9 +6,13 @@
 //! Episodes of different sizes stand in one batch by padding: each is filled up with black
 //! images that a mask hides. Where nothing is hidden there is no mask.
 
+use std::borrow::Cow;
+
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-use crate::{EpisodePlan, ImageSet, ImageShape, PlannedImage, quarter_turn};
+use crate::{
+    DrawnPhoto, EpisodePlan, ImageSet, ImageShape, PlannedImage, augmented_pixels, quarter_turn,
+};
 
 /// The support images of E episodes, labelled or not: all that the generator may see.
 #[derive(Clone, Debug)]
@@ -119,8 +123,13 @@ fn gather(
     };
     for (plan, chosen) in plans.iter().zip(&chosen) {
         let no_label = plan.ways as i32;
+        let photos = if is_support {
+            &plan.support_photos
+        } else {
+            &plan.query_photos
+        };
         for (at, planned) in chosen.iter().enumerate() {
-            push_pixels(&mut host.pixels, images, planned);
+            push_pixels(&mut host.pixels, images, planned, photos.get(at));
             let label = planned.label.map_or(no_label, |label| label as i32);
             host.labels.push(label);
             let is_removed = is_support && plan.removed.get(at).is_some_and(|&removed| removed);
@@ -136,13 +145,22 @@ fn gather(
     host
 }
 
-fn push_pixels(pixels: &mut Vec<f32>, images: &ImageSet, planned: &PlannedImage) {
+fn push_pixels(
+    pixels: &mut Vec<f32>,
+    images: &ImageSet,
+    planned: &PlannedImage,
+    photo: Option<&DrawnPhoto>,
+) {
     let bytes = images.image(planned.class, planned.image);
-    if planned.quarter_turns == 0 {
+    let bytes = match planned.quarter_turns {
+        0 => Cow::Borrowed(bytes),
+        turns => Cow::Owned(quarter_turn(bytes, images.shape(), turns)),
+    };
+    let class = planned.augmentation.as_ref();
+    if class.is_none() && photo.is_none() {
         pixels.extend(bytes.iter().copied().map(normalize_pixel));
     } else {
-        let turned = quarter_turn(bytes, images.shape(), planned.quarter_turns);
-        pixels.extend(turned.into_iter().map(normalize_pixel));
+        pixels.extend(augmented_pixels(&bytes, images.shape(), class, photo));
     }
 }
 

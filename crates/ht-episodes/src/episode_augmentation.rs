@@ -14,7 +14,7 @@ const MAX_ROLL: f32 = 0.3;
 /// Which operations are drawn, and how often; all of them off by default.
 ///
 /// Drawn once per episode, for support and query alike, or once per class of it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EpisodeAugmentation {
     /// Whether each class of an episode has a draw of its own.
@@ -36,7 +36,7 @@ pub struct EpisodeAugmentation {
 }
 
 /// What was drawn for one class: `None` and `false` leave the images as they are.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DrawnAugmentation {
     /// Angle in radians, counter-clockwise ([`geometric::rotate`]).
     pub rotation: Option<f32>,

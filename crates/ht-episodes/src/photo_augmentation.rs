@@ -22,7 +22,7 @@ const MIN_CROP: f32 = 0.6;
 
 /// Flip, hue, brightness, contrast and a square crop; the numbers are constants of this
 /// crate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PhotoAugmentation {
     /// Whether each image has its own hue, brightness and contrast, not one for all images of
@@ -31,7 +31,7 @@ pub struct PhotoAugmentation {
 }
 
 /// Colour changes: the same for all images of a support or query set, or an image's own.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DrawnColours {
     /// Part of the colour circle ([`photo::hue`]).
     pub hue: f32,
@@ -42,7 +42,7 @@ pub struct DrawnColours {
 }
 
 /// What was drawn for one image.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DrawnPhoto {
     /// Whether left and right are swapped.
     pub flip: bool,

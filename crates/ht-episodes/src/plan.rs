@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{DrawnAugmentation, DrawnPhoto};
+
 /// One class of an episode.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlannedClass {
     /// Index of the class in the image set.
     pub class: usize,
@@ -11,6 +13,8 @@ pub struct PlannedClass {
     pub label: Option<usize>,
     /// Counter-clockwise quarter turns of all its images.
     pub quarter_turns: u8,
+    /// What else is done to all its images, in training.
+    pub augmentation: Option<DrawnAugmentation>,
     /// Images shown with their label.
     pub support: Vec<usize>,
     /// Images shown without it.
@@ -20,7 +24,7 @@ pub struct PlannedClass {
 }
 
 /// The images of one episode.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpisodePlan {
     /// N: the most classes an episode of this kind has; labels are below it.
     pub ways: usize,
@@ -29,10 +33,14 @@ pub struct EpisodePlan {
     /// For each support sample, in the order of [`support`](Self::support), whether it is
     /// removed at random; empty where none is.
     pub removed: Vec<bool>,
+    /// What is done to each support sample, in the same order; empty where nothing is.
+    pub support_photos: Vec<DrawnPhoto>,
+    /// What is done to each query image, in the order of [`query`](Self::query); likewise.
+    pub query_photos: Vec<DrawnPhoto>,
 }
 
 /// One image of a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PlannedImage {
     /// Index of the class in the image set.
     pub class: usize,
@@ -40,6 +48,8 @@ pub struct PlannedImage {
     pub image: usize,
     /// Counter-clockwise quarter turns.
     pub quarter_turns: u8,
+    /// What else is done to it, with all images of its class.
+    pub augmentation: Option<DrawnAugmentation>,
     /// The label it is shown with or must be given; none for an unlabelled sample.
     pub label: Option<usize>,
 }
@@ -79,10 +89,12 @@ impl PlannedClass {
         label: Option<usize>,
     ) -> impl Iterator<Item = PlannedImage> + use<'a> {
         let (class, quarter_turns) = (self.class, self.quarter_turns);
+        let augmentation = self.augmentation;
         images.iter().map(move |&image| PlannedImage {
             class,
             image,
             quarter_turns,
+            augmentation,
             label,
         })
     }

@@ -44,6 +44,13 @@ impl EpisodeSampler {
                 expected: "the image height, since episodes.rotation turns images by 90 degrees",
             });
         }
+        if spec.photo.is_some() && shape.channels != 3 {
+            return Err(EpisodeError::BadNumber {
+                key: "image channels",
+                value: shape.channels,
+                expected: "3, since episodes.photo changes colours",
+            });
+        }
         let sampler = Self {
             images,
             split,
@@ -168,11 +175,31 @@ impl EpisodeSampler {
             ways: spec.ways,
             classes,
             removed: Vec::new(),
+            support_photos: Vec::new(),
+            query_photos: Vec::new(),
         };
-        if split == Split::Train && spec.removal != Removal::default() {
-            plan.removed = removed(spec.removal, &plan, &mut rng);
+        if split == Split::Train {
+            self.augment(&mut plan, &mut rng);
         }
         plan
+    }
+
+    /// Adds to a training episode what is removed from it and done to its images.
+    fn augment(&self, plan: &mut EpisodePlan, rng: &mut ChaCha8Rng) {
+        let spec = &self.spec;
+        if spec.removal != Removal::default() {
+            plan.removed = removed(spec.removal, plan, rng);
+        }
+        if let Some(augmentation) = spec.augmentation {
+            let drawn = augmentation.draw_episode(plan.classes.len(), rng);
+            for (class, drawn) in plan.classes.iter_mut().zip(drawn) {
+                class.augmentation = Some(drawn);
+            }
+        }
+        if let Some(photo) = spec.photo {
+            plan.support_photos = photo.draw(plan.support().count(), rng);
+            plan.query_photos = photo.draw(plan.query().count(), rng);
+        }
     }
 
     /// The labels of an episode, in order: all of them, or as many as it has ways.
@@ -236,6 +263,7 @@ impl EpisodeSampler {
             class,
             label,
             quarter_turns,
+            augmentation: None,
             support,
             unlabelled,
             query,

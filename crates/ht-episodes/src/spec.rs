@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::EpisodeError;
+use crate::{EpisodeAugmentation, EpisodeError, PhotoAugmentation};
 
 /// An N-way K-shot episode with a number of query images per class.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,9 +27,15 @@ pub struct EpisodeSpec {
     /// Fewer ways and shots than N and K, drawn for each episode, or always N and K.
     #[serde(default)]
     pub irregular: Option<Irregular>,
-    /// Random removal of support samples.
+    /// Random removal of support samples in training.
     #[serde(default)]
     pub removal: Removal,
+    /// Operations on all images of a class, in training, or none.
+    #[serde(default)]
+    pub augmentation: Option<EpisodeAugmentation>,
+    /// Photo augmentation, in training, or none.
+    #[serde(default)]
+    pub photo: Option<PhotoAugmentation>,
 }
 
 /// Which images of a class the query set is drawn from.
@@ -110,6 +116,8 @@ impl EpisodeSpec {
             division: None,
             irregular: None,
             removal: Removal::default(),
+            augmentation: None,
+            photo: None,
         }
     }
 
@@ -185,6 +193,9 @@ impl EpisodeSpec {
                     });
                 }
             }
+        }
+        if let Some(augmentation) = &self.augmentation {
+            augmentation.check()?;
         }
         let shares = [
             ("episodes.removal.labelled", self.removal.labelled, 0.0),

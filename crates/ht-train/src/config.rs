@@ -8,8 +8,8 @@ use std::path::Path;
 
 use ht_cnn::CnnConfig;
 use ht_episodes::{
-    ClassRotation, Division, EpisodeSpec, ImageSource, Irregular, QueryPool, Removal, SplitConfig,
-    Unlabelled,
+    ClassRotation, Division, EpisodeAugmentation, EpisodeSpec, ImageSource, Irregular,
+    PhotoAugmentation, QueryPool, Removal, SplitConfig, Unlabelled,
 };
 use ht_generator::{GeneratorConfig, HiddenSamples};
 use serde::{Deserialize, Serialize};
@@ -74,6 +74,10 @@ pub struct EpisodesConfig {
     pub irregular: Option<Irregular>,
     /// Random removal of support samples in training, or none.
     pub removal: Option<Removal>,
+    /// Operations on all images of a class, in training, or none.
+    pub augmentation: Option<EpisodeAugmentation>,
+    /// Photo augmentation, in training, or none.
+    pub photo: Option<PhotoAugmentation>,
 }
 
 /// Unlabelled support images: M may differ between training and evaluation.
@@ -118,6 +122,8 @@ impl EpisodesConfig {
             division: self.division,
             irregular: self.irregular,
             removal: self.removal.unwrap_or_default(),
+            augmentation: self.augmentation,
+            photo: self.photo,
         }
     }
 }

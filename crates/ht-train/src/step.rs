@@ -5,7 +5,7 @@ use ht_episodes::{CollatedBatch, stream};
 use ht_generator::{Pass, WeightGenerator};
 
 use crate::parallel::map_in_order;
-use crate::{LossConfig, batch_loss, from_vector, gradient_vector, n_correct};
+use crate::{ExperimentConfig, LossConfig, batch_loss, from_vector, gradient_vector, n_correct};
 
 /// Gradient and figures of one meta-batch.
 #[derive(Clone, Debug)]
@@ -27,6 +27,17 @@ pub struct Objective {
     pub step: u64,
     /// Seed of the run, from which dropout is drawn.
     pub seed: u64,
+}
+
+impl Objective {
+    /// The objective of an experiment after `step` updates.
+    pub fn at(config: &ExperimentConfig, step: u64) -> Self {
+        Self {
+            loss: config.loss,
+            step,
+            seed: config.seed,
+        }
+    }
 }
 
 /// Computes the gradient of the mean query loss over a meta-batch.

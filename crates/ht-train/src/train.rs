@@ -122,19 +122,10 @@ pub fn train(
             return Ok(TrainOutcome::Interrupted { step: state.step });
         }
         let batch = batches.next().expect("one batch for every step");
-        let objective = Objective {
-            loss: config.loss,
-            step: state.step,
-            seed: config.seed,
-        };
-        let result = meta_gradient(
-            &model,
-            &state.parameters,
-            batch,
-            objective,
-            &device,
-            compute.n_threads,
-        );
+        let objective = Objective::at(config, state.step);
+        let parameters = &state.parameters;
+        let n_threads = compute.n_threads;
+        let result = meta_gradient(&model, parameters, batch, objective, &device, n_threads);
         if !result.loss.is_finite() {
             return Err(TrainError::Diverged { step: state.step });
         }

@@ -1,6 +1,8 @@
 //! Operations that move pixels: turns, rolls, sizes and crops, the same for every channel.
 
 use super::Picture;
+use serde::{Deserialize, Serialize};
+
 use crate::{ImageShape, quarter_turn};
 
 /// Turns a square picture counter-clockwise by `turns` times 90 degrees.
@@ -76,7 +78,7 @@ pub fn resize(picture: &Picture, height: usize, width: usize) -> Picture {
 
 /// A part of a picture, in relative coordinates: 0 is the centre of the first pixel, 1 of
 /// the last one.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CropBox {
     /// First row.
     pub top: f32,

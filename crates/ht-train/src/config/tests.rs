@@ -13,16 +13,67 @@ fn quickstart(overrides: &[&str]) -> Result<ExperimentConfig, String> {
 #[test]
 fn every_config_of_the_repository_parses() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
-    let mut n_configs = 0;
-    for entry in fs::read_dir(folder).expect("configs/").flatten() {
-        if entry.path().extension().is_some_and(|end| end == "toml") {
-            let config =
-                ExperimentConfig::load(&entry.path(), &[]).unwrap_or_else(|e| panic!("{e}"));
-            assert_eq!(Some(config.name.as_ref()), entry.path().file_stem());
-            n_configs += 1;
+    for (folder, least) in [(folder.clone(), 5), (folder.join("paper"), 7)] {
+        let mut n_configs = 0;
+        for entry in fs::read_dir(folder).expect("a folder of configs").flatten() {
+            if entry.path().extension().is_some_and(|end| end == "toml") {
+                let config =
+                    ExperimentConfig::load(&entry.path(), &[]).unwrap_or_else(|e| panic!("{e}"));
+                assert_eq!(Some(config.name.as_ref()), entry.path().file_stem());
+                let spec = config.cnn_spec().expect("fits");
+                config.generator.check(&spec).expect("can be built");
+                n_configs += 1;
+            }
         }
+        assert!(n_configs >= least, "{n_configs} configs");
     }
-    assert!(n_configs >= 3, "{n_configs} configs");
+}
+
+#[test]
+fn the_released_scripts_have_their_token_widths() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/paper");
+    let generator = |name: &str| {
+        let config = ExperimentConfig::load(&folder.join(format!("{name}.toml")), &[]);
+        let config = config.unwrap_or_else(|e| panic!("{e}"));
+        let generator = config.new_generator(&burn::tensor::Device::flex());
+        generator.expect("can be built")
+    };
+    let widths = |name: &str| -> Vec<usize> {
+        let generator = generator(name);
+        let layers = generator.layers().iter().filter_map(|l| l.generator());
+        layers
+            .chain([generator.logits()])
+            .map(|layer| layer.grid().width)
+            .collect()
+    };
+    assert_eq!(widths("omniglot-1shot"), [80, 104, 104, 104, 72]);
+    assert_eq!(widths("omniglot-5shot"), [80, 104, 104, 104, 72]);
+    assert_eq!(widths("mini-imagenet-1shot"), [80, 176, 176, 176, 433]);
+    assert_eq!(widths("tiered-imagenet-1shot"), [64, 104, 104, 104, 233]);
+    assert_eq!(widths("omniglot-1shot-logits-only"), [72]);
+    let slots = crate::slots(&generator("omniglot-1shot"));
+    let n_parameters: usize = slots.iter().map(crate::ParameterSlot::len).sum();
+    assert_eq!(n_parameters, 843_304);
+}
+
+#[test]
+fn the_rarer_sections_parse() {
+    let config = quickstart(&[
+        "episodes.augmentation={rotation_probability=0.5,angle_range=20.0,roll_probability=0.1,\
+         resize_probability=0.1,contrast_probability=0.5,smooth_probability=0.5,\
+         negate_probability=0.1,per_class=true}",
+        "split={by='released-code',seed=2022,train=1150,validation=50,test=300}",
+        "loss={label_smoothing=0.1,squared_kernels=1e-4}",
+    ])
+    .expect("valid");
+    let augmentation = config
+        .episodes
+        .train_spec()
+        .augmentation
+        .expect("asked for");
+    assert!(augmentation.per_class && augmentation.check().is_ok());
+    let error = quickstart(&["loss.weight_variation=0.1"]).expect_err("nothing is added");
+    assert!(error.contains("generator.added_weights"), "{error}");
 }
 
 #[test]
