@@ -20,6 +20,7 @@
 mod activation_encoder;
 mod attention;
 mod config;
+pub mod construction;
 mod feed_forward;
 mod generation;
 mod generator;

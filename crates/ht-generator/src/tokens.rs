@@ -43,6 +43,17 @@ impl TokenEmbeddings {
         }
     }
 
+    /// Given embeddings: for constructions by hand.
+    ///
+    /// # Shapes
+    /// - `labels`: `[N + 1, embedding]`, the last row for "no label"; `weights`: `[G, embedding]`
+    pub fn from_codes(labels: Tensor<2>, weights: Tensor<2>) -> Self {
+        Self {
+            labels: Param::from_tensor(labels),
+            weights: Param::from_tensor(weights),
+        }
+    }
+
     /// The input sequence of the transformer.
     ///
     /// # Shapes
