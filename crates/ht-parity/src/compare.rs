@@ -82,7 +82,7 @@ pub fn compare(case: &Case) -> Deviations {
             }
         } else if let Some(head) = name.strip_prefix("learned/head_") {
             // A head is its parameters and nothing else.
-            let role = format!("cnn.head_{}", head.replace('/', "."));
+            let role = format!("cnn.head_{}", head.replace("-eval", "").replace('/', "."));
             match case.parameter(&role, theirs) {
                 Some((ours, theirs)) => {
                     let deviation = difference(&ours, &theirs.values);
@@ -227,6 +227,8 @@ impl From<Option<Array>> for Found {
 impl Ours {
     /// Our tensor of a recorded name, in the recorded layout.
     fn find(&self, name: &str) -> Found {
+        // The query pass's own copies have a suffix; both passes are looked at anyway.
+        let name = name.replace("-eval", "");
         let parts: Vec<&str> = name.split('/').collect();
         match parts.as_slice() {
             ["feat", "shared"] => self.traced("image_features"),

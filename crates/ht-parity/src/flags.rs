@@ -15,6 +15,9 @@ use serde::Deserialize;
 use crate::ParityError;
 
 /// The flags that change what one step computes, under their own names.
+///
+/// `cnn_dropout_rate` is not among them: it acts on no result of a training step
+/// (docs/paper.md, deviation D11).
 #[derive(Clone, Debug, Deserialize)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -23,7 +26,6 @@ use crate::ParityError;
 pub struct ReleasedFlags {
     add_trainable_weights: bool,
     cnn_activation: String,
-    cnn_dropout_rate: f64,
     cnn_model_name: String,
     default_num_channels: usize,
     dropout_rate: f64,
@@ -92,11 +94,6 @@ impl ReleasedFlags {
             "lrelu" => Activation::LeakyRelu,
             other => return Err(unknown("cnn_activation", other, "expected relu or lrelu")),
         };
-        if self.cnn_dropout_rate > 0.0 {
-            let value = self.cnn_dropout_rate.to_string();
-            let cause = "it never acts in training and is left out (docs/paper.md, D11)";
-            return Err(unknown("cnn_dropout_rate", &value, cause));
-        }
         Ok(CnnConfig {
             depth,
             channels: self.default_num_channels,
