@@ -81,7 +81,7 @@ pub enum EpisodeError {
     #[error("split: {0}")]
     BadSplit(String),
     /// An augmentation that cannot be drawn.
-    #[error("augmentation: {0}")]
+    #[error("episodes.augmentation.{0}")]
     BadAugmentation(String),
     /// A number that an episode cannot have.
     #[error("{key} is {value}, expected {expected}")]

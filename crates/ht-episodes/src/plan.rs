@@ -1,4 +1,5 @@
-//! The plan of an episode: which images, in which role. Indices only, no pixels.
+//! The plan of an episode: which images, in which role, and what is done to them. Indices and
+//! drawn numbers, no pixels.
 
 use serde::{Deserialize, Serialize};
 
