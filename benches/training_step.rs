@@ -1,4 +1,5 @@
-//! One training step and one adaptation of the quickstart's generator, on one thread.
+//! One training step of the quickstart's generator and of the released Omniglot script's, and one
+//! adaptation, each on one thread. Targets and results: docs/performance.md.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -8,9 +9,27 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use ht_episodes::{CollatedBatch, Split, collate};
 use ht_train::{Experiment, ExperimentConfig, LossConfig, Objective, meta_gradient, to_vector};
 
-fn experiment() -> Experiment {
+/// 20-way 1-shot, 20 support and 60 query images, 843,304 parameters; on glyphs instead of
+/// Omniglot, which costs the same.
+const OMNIGLOT: [&str; 9] = [
+    "episodes.ways=20",
+    "episodes.queries=3",
+    "generator.logits_tokens=independent",
+    "generator.hidden_samples=keys-only",
+    "generator.transformer.blocks=3",
+    "generator.transformer.norm=post",
+    "training.meta_batch=16",
+    "training.micro_batch=8",
+    "name=omniglot-1shot-sizes",
+];
+
+fn experiment(overrides: &[&str]) -> Experiment {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/quickstart.toml");
-    let config = ExperimentConfig::load(&config, &[]).expect("a valid config");
+    let overrides: Vec<_> = overrides
+        .iter()
+        .map(|text| text.parse().expect("key=value"))
+        .collect();
+    let config = ExperimentConfig::load(&config, &overrides).expect("a valid config");
     Experiment::resolve(config, None).expect("a possible experiment")
 }
 
@@ -23,50 +42,64 @@ fn batch(experiment: &Experiment, n_episodes: u64) -> CollatedBatch {
 }
 
 fn training_step(criterion: &mut Criterion) {
-    let experiment = experiment();
     let device = Device::flex().autodiff();
-    let model = experiment
-        .config
-        .new_generator(&device)
-        .expect("a generator");
-    let parameters = to_vector(&model);
     let mut group = criterion.benchmark_group("training");
     group.sample_size(20);
-    group.bench_function("gradient of 8 episodes", |bencher| {
-        let batch = batch(&experiment, 8);
-        bencher.iter(|| {
-            let batches = vec![batch.clone()];
-            let objective = Objective {
-                loss: LossConfig::default(),
-                step: 0,
-                seed: 1,
-            };
-            meta_gradient(&model, &parameters, batches, objective, &device, 1).loss
+    for (name, overrides) in [
+        ("gradient of 8 episodes, quickstart", &[] as &[&str]),
+        ("gradient of 8 episodes, 20-way 1-shot", &OMNIGLOT),
+    ] {
+        let experiment = experiment(overrides);
+        let model = experiment
+            .config
+            .new_generator(&device)
+            .expect("a generator");
+        let parameters = to_vector(&model);
+        println!("{name}: {} parameters", parameters.dims()[0]);
+        group.bench_function(name, |bencher| {
+            let batch = batch(&experiment, 8);
+            bencher.iter(|| {
+                let batches = vec![batch.clone()];
+                let objective = Objective {
+                    loss: LossConfig::default(),
+                    step: 0,
+                    seed: 1,
+                };
+                meta_gradient(&model, &parameters, batches, objective, &device, 1).loss
+            });
         });
-    });
+    }
     group.finish();
 }
 
 fn adaptation(criterion: &mut Criterion) {
-    let experiment = experiment();
     let device = Device::flex();
-    let model = experiment
-        .config
-        .new_generator(&device)
-        .expect("a generator");
-    let batch = batch(&experiment, 1).to_device(&device);
-    criterion.bench_function("generate one 5-way 1-shot CNN", |bencher| {
-        bencher.iter(|| {
-            let cnn = model.generate(black_box(&batch.support));
-            cnn.logits.kernel.into_data()
+    for (task, overrides) in [
+        ("5-way 1-shot", &[] as &[&str]),
+        ("20-way 5-shot", &["episodes.ways=20", "episodes.shots=5"]),
+    ] {
+        let experiment = experiment(overrides);
+        let model = experiment
+            .config
+            .new_generator(&device)
+            .expect("a generator");
+        let batch = batch(&experiment, 1).to_device(&device);
+        criterion.bench_function(&format!("generate one {task} CNN"), |bencher| {
+            bencher.iter(|| {
+                let cnn = model.generate(black_box(&batch.support));
+                cnn.logits.kernel.into_data()
+            });
         });
-    });
-    criterion.bench_function("generate and classify 25 queries", |bencher| {
-        bencher.iter(|| {
-            let cnn = model.generate(black_box(&batch.support));
-            cnn.forward(batch.query.images.clone()).into_data()
-        });
-    });
+        criterion.bench_function(
+            &format!("generate and classify queries, {task}"),
+            |bencher| {
+                bencher.iter(|| {
+                    let cnn = model.generate(black_box(&batch.support));
+                    cnn.forward(batch.query.images.clone()).into_data()
+                });
+            },
+        );
+    }
 }
 
 criterion_group!(benches, training_step, adaptation);

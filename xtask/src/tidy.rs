@@ -41,11 +41,17 @@ const ARROWS: [(&str, &[&str]); 8] = [
 /// The crate that may name backends, by features of its own.
 const BINARY: &str = "hypertransformer";
 
+/// The one place below it that may: the CPU's own loops for the layer operation, behind a
+/// feature of the same name as the backend.
+const OWN_LOOPS: (&str, &str, &str) = ("ht-cnn", "flex", "crates/ht-cnn/src/cpu/");
+
 /// Cargo features of Burn, crates and constructors that stand for one backend.
 const BACKEND_FEATURES: [&str; 8] = [
     "flex", "ndarray", "wgpu", "vulkan", "metal", "cuda", "rocm", "tch",
 ];
-const BACKEND_NAMES: [&str; 9] = [
+const BACKEND_NAMES: [&str; 11] = [
+    "DispatchDevice::",
+    "Flex,",
     "Device::flex",
     "Device::ndarray",
     "Device::wgpu",
@@ -175,6 +181,17 @@ fn backend_features(manifests: &[Source]) -> Result<Vec<String>> {
                 findings.push(format!("{name} turns on the backend {feature}"));
             }
         }
+        for key in keys(&table, "features") {
+            let parts = table["features"][&key].as_array().into_iter().flatten();
+            let backends = parts
+                .filter_map(|part| part.as_str()?.strip_prefix("burn/"))
+                .filter(|part| BACKEND_FEATURES.contains(part));
+            for backend in
+                backends.filter(|_| (OWN_LOOPS.0, OWN_LOOPS.1) != (name.as_str(), key.as_str()))
+            {
+                findings.push(format!("{name} turns on the backend {backend}"));
+            }
+        }
     }
     Ok(findings)
 }
@@ -182,7 +199,10 @@ fn backend_features(manifests: &[Source]) -> Result<Vec<String>> {
 /// No code below the binary names a backend, except tests and examples in comments.
 fn backend_names(rust: &[Source]) -> Vec<String> {
     let is_library = |source: &&Source| {
-        source.path.starts_with("crates/ht-") && source.path.contains("/src/") && !is_test(source)
+        source.path.starts_with("crates/ht-")
+            && source.path.contains("/src/")
+            && !source.path.starts_with(OWN_LOOPS.2)
+            && !is_test(source)
     };
     let mut findings = Vec::new();
     for source in rust.iter().filter(is_library) {

@@ -1,33 +1,136 @@
-//! The one operation that costs: a convolution with another kernel for every episode.
+//! The one operation that costs: convolution, activation and pooling with another kernel for
+//! every episode, and the batch normalisation behind it.
 //!
-//! It is a grouped convolution, one group per episode: few launches on a GPU, and no slower
-//! than a loop over episodes on a CPU. A faster way for one device would replace this
-//! function's body and nothing else.
+//! It is written once in ordinary tensor operations, for every device: a grouped convolution,
+//! one group per episode, so that a GPU sees few launches. Where the feature `flex` is on and
+//! the tensors are the CPU's, [`cpu`](crate::cpu) computes the same several times faster.
+//! Nothing outside this file knows which of the two runs.
 
 use burn::tensor::Tensor;
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::activation::{leaky_relu, relu};
+use burn::tensor::module::{batch_norm_train, conv2d, max_pool2d};
+use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 
-use crate::ConvSpec;
+use crate::layer::BATCH_NORM_EPSILON;
+use crate::{Activation, Activations, ConvSpec, Pooling};
 
-/// Convolves the images of each episode with the episode's own kernel.
+/// Slope of the leaky ReLU for negative inputs, as in the released code.
+pub(crate) const LEAKY_SLOPE: f64 = 0.01;
+
+/// What a convolution does besides its weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Convolution {
+    /// Pixels from one position of the kernel to the next.
+    pub stride: usize,
+    /// Zeros before and after the rows, and before and after the columns.
+    pub padding: [(usize, usize); 2],
+    /// Nonlinearity behind it, if any.
+    pub activation: Option<Activation>,
+    /// Pooling behind the nonlinearity.
+    pub pooling: Pooling,
+}
+
+impl From<&ConvSpec> for Convolution {
+    fn from(spec: &ConvSpec) -> Self {
+        Self {
+            stride: spec.stride,
+            padding: spec.padding,
+            activation: Some(spec.activation),
+            pooling: spec.pooling,
+        }
+    }
+}
+
+/// Scale and shift of a batch normalisation, `[E, O]` each.
+#[derive(Clone, Debug)]
+pub(crate) struct Affine {
+    pub(crate) scale: Tensor<2>,
+    pub(crate) shift: Tensor<2>,
+}
+
+/// Convolves the images of each episode with the episode's own kernel, then applies activation
+/// and pooling.
 ///
 /// # Shapes
-/// - `images`: `[B, E * I, H, W]`, episodes side by side in the channel axis
+/// - `activations`: B images `[I, H, W]` of each of E episodes
 /// - `kernel`: `[E, O, I, F, F]`; `bias`: `[E, O]`
-/// - returns: `[B, E * O, H', W']`
-pub fn episode_conv2d(
-    images: Tensor<4>,
+/// - returns: B images `[O, H', W']` of each of E episodes
+pub fn convolve(
+    activations: Activations,
     kernel: Tensor<5>,
     bias: Option<Tensor<2>>,
-    spec: &ConvSpec,
-) -> Tensor<4> {
+    convolution: &Convolution,
+) -> Activations {
+    activations.map(|images| layer(images, kernel, bias, None, convolution))
+}
+
+/// As [`convolve`], then batch normalisation over all images of each episode.
+pub(crate) fn convolve_and_normalize(
+    activations: Activations,
+    kernel: Tensor<5>,
+    bias: Option<Tensor<2>>,
+    affine: Affine,
+    convolution: &Convolution,
+) -> Activations {
+    activations.map(|images| layer(images, kernel, bias, Some(affine), convolution))
+}
+
+/// # Shapes
+/// - `images`: `[E, I, H, W, B]`
+/// - returns: `[E, O, H', W', B]`
+fn layer(
+    images: Tensor<5>,
+    kernel: Tensor<5>,
+    bias: Option<Tensor<2>>,
+    affine: Option<Affine>,
+    convolution: &Convolution,
+) -> Tensor<5> {
+    #[cfg(feature = "flex")]
+    if crate::cpu::serves(&images, &kernel) {
+        return crate::cpu::layer(images, kernel, bias, affine, convolution);
+    }
+    ordinary_layer(images, kernel, bias, affine, convolution)
+}
+
+/// The definition, on any device: episodes stand side by side in the channel axis, so that
+/// operations on channels are operations on episodes.
+pub(crate) fn ordinary_layer(
+    images: Tensor<5>,
+    kernel: Tensor<5>,
+    bias: Option<Tensor<2>>,
+    affine: Option<Affine>,
+    convolution: &Convolution,
+) -> Tensor<5> {
+    let [_, _, h, w, b] = images.dims();
     let [e, o, i, f, _] = kernel.dims();
-    let options = ConvOptions::new_with_padding([spec.stride; 2], spec.padding, [1, 1], e);
-    conv2d(
-        images,
+    let folded = images.permute([4, 0, 1, 2, 3]).reshape([b, e * i, h, w]);
+    let options =
+        ConvOptions::new_with_padding([convolution.stride; 2], convolution.padding, [1, 1], e);
+    let convolved = conv2d(
+        folded,
         kernel.reshape([e * o, i, f, f]),
         bias.map(|bias| bias.reshape([e * o])),
         options,
-    )
+    );
+    let activated = match convolution.activation {
+        None => convolved,
+        Some(Activation::Relu) => relu(convolved),
+        Some(Activation::LeakyRelu) => leaky_relu(convolved, LEAKY_SLOPE),
+    };
+    let pooled = match convolution.pooling {
+        Pooling::Max => max_pool2d(activated, MaxPoolOptions::new([2, 2]).with_stride([2, 2])),
+        Pooling::None => activated,
+    };
+    let normalized = match affine {
+        None => pooled,
+        Some(Affine { scale, shift }) => {
+            let [scale, shift] = [scale, shift].map(|values| values.reshape([e * o]));
+            batch_norm_train(pooled, scale, shift, BATCH_NORM_EPSILON).output
+        }
+    };
+    let [_, _, h, w] = normalized.dims();
+    normalized.reshape([b, e, o, h, w]).permute([1, 2, 3, 4, 0])
 }
+
+#[cfg(all(test, feature = "flex"))]
+mod tests;

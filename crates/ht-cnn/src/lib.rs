@@ -44,6 +44,8 @@
 mod activations;
 mod allocation;
 mod convolution;
+#[cfg(feature = "flex")]
+mod cpu;
 mod error;
 mod generated;
 mod layer;
@@ -53,7 +55,7 @@ mod weights;
 
 pub use activations::Activations;
 pub use allocation::{SliceGrid, SliceLayout, WeightAllocation};
-pub use convolution::episode_conv2d;
+pub use convolution::{Convolution, convolve};
 pub use error::CnnError;
 pub use generated::{ABSENT_LOGIT, GeneratedCnn};
 pub use layer::{BATCH_NORM_EPSILON, BatchStatistics, Normalization, conv_layer};

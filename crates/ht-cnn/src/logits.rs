@@ -10,11 +10,13 @@ use crate::{Activations, Features, LogitsWeights};
 /// - `activations`: B images `[C, H, W]` for each of E episodes
 /// - returns: `[E, B, P]`, flattened in H, W, C order as in the released code
 pub fn flatten_features(activations: Activations, features: Features) -> Tensor<3> {
-    let images = activations.into_images();
-    let [e, b, c, h, w] = images.dims();
     match features {
-        Features::Flatten => images.permute([0, 1, 3, 4, 2]).reshape([e, b, h * w * c]),
-        Features::Mean => images.reshape([e, b, c, h * w]).mean_dim(3).squeeze_dim(3),
+        Features::Flatten => {
+            let images = activations.into_images();
+            let [e, b, c, h, w] = images.dims();
+            images.permute([0, 1, 3, 4, 2]).reshape([e, b, h * w * c])
+        }
+        Features::Mean => activations.pixel_means(),
     }
 }
 

@@ -127,11 +127,6 @@ impl EpisodeSpec {
             + self.unlabelled.distractors * self.unlabelled.per_class
     }
 
-    /// Q: the most query images an episode can have.
-    pub fn n_query(&self) -> usize {
-        self.ways * self.queries
-    }
-
     /// Images that one class gives from its labelled part: support and query together, or
     /// the larger of them where they may overlap.
     pub(crate) fn n_labelled_images(&self) -> usize {

@@ -3,9 +3,9 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
-use ht_cnn::Geometry;
+use ht_cnn::{Activation, Activations, Geometry};
 
-use crate::image_encoder::{Convolution, pixel_mean};
+use crate::image_encoder::SharedConvolution;
 use crate::{ActivationEncoderConfig, NonlinearFeatures, ParameterInit, Pass};
 
 /// Which layer an encoder serves.
@@ -26,7 +26,7 @@ pub(crate) enum EncodedLayer {
 /// output, side by side, before the nonlinearity or after it.
 #[derive(Module, Debug)]
 pub struct ActivationEncoder {
-    convolutions: Vec<Convolution>,
+    convolutions: Vec<SharedConvolution>,
     #[module(skip)]
     strides: Vec<usize>,
     #[module(skip)]
@@ -71,7 +71,7 @@ impl ActivationEncoder {
                 break;
             }
             let stride = if shrunk || i + 1 == depth { 1 } else { 2 };
-            convolutions.push(Convolution::new(channels, width, kernel, init));
+            convolutions.push(SharedConvolution::new(channels, width, kernel, init));
             strides.push(stride);
             channels = width;
             side = (side - kernel) / stride + 1;
@@ -93,23 +93,19 @@ impl ActivationEncoder {
     /// Features of a layer's input.
     ///
     /// # Shapes
-    /// - `activations`: `[E, S, C, H, W]`
+    /// - `activations`: S images of each of E episodes
     /// - returns: `[E, S, A]`
-    pub fn forward(&self, activations: Tensor<5>, pass: &mut Pass) -> Tensor<3> {
-        let [e, s, c, h, w] = activations.dims();
-        let mut x = activations.reshape([e * s, c, h, w]);
+    pub fn forward(&self, activations: Activations, pass: &mut Pass) -> Tensor<3> {
+        let activation = self.nonlinear.then_some(Activation::Relu);
+        let mut x = activations;
         let mut features = Vec::with_capacity(self.convolutions.len());
         for (i, (convolution, &stride)) in self.convolutions.iter().zip(&self.strides).enumerate() {
             if i > 0 && !self.nonlinear {
-                x = relu(x);
+                x = x.map(relu);
             }
-            x = convolution.forward(x, stride, [(0, 0); 2]);
-            if self.nonlinear {
-                x = relu(x);
-            }
-            features.push(pixel_mean(x.clone()));
+            x = convolution.forward(x, stride, [(0, 0); 2], activation);
+            features.push(x.pixel_means());
         }
-        let features = Tensor::cat(features, 1).reshape([e, s, self.n_features()]);
-        pass.drop(features, self.dropout)
+        pass.drop(Tensor::cat(features, 2), self.dropout)
     }
 }

@@ -3,15 +3,25 @@
 //! Burn's own attention ties all widths to the token width; the paper's fractions
 //! (appendix B) need them apart.
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::activation::{sigmoid, softmax};
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::{Bool, Tensor, s};
 
 use crate::{AttentionWeighting, ParameterInit, Pass};
 
 /// Subtracted from the score of a hidden token: its weight becomes exactly zero.
 const HIDDEN_SCORE: f64 = 1e8;
+
+/// The projections of one head.
+#[derive(Clone, Debug)]
+pub(crate) struct FirstHead {
+    pub(crate) query: Tensor<2>,
+    pub(crate) query_bias: Tensor<1>,
+    pub(crate) key: Tensor<2>,
+    pub(crate) value: Tensor<2>,
+    pub(crate) output: Tensor<2>,
+}
 
 /// Attention without positions.
 #[derive(Module, Debug)]
@@ -56,6 +66,47 @@ impl Attention {
             heads: 1,
             weighting: AttentionWeighting::Softmax,
         }
+    }
+
+    /// Gives the first head other projections; what it had is forgotten.
+    ///
+    /// With Q and V the widths of a head's queries and values:
+    ///
+    /// # Shapes
+    /// - `query`, `key`: `[D, Q]`; `query_bias`: `[Q]`; `value`: `[D, V]`; `output`: `[V, D]`
+    #[must_use]
+    pub(crate) fn with_first_head(mut self, head: FirstHead) -> Self {
+        let replace = |weight: Param<Tensor<2>>, part: Tensor<2>| {
+            let [rows, columns] = part.dims();
+            weight.map(|weight| weight.slice_assign([0..rows, 0..columns], part))
+        };
+        let FirstHead {
+            query,
+            query_bias,
+            key,
+            value,
+            output,
+        } = head;
+        self.query.weight = replace(self.query.weight, query);
+        self.key.weight = replace(self.key.weight, key);
+        self.value.weight = replace(self.value.weight, value);
+        self.output.weight = replace(self.output.weight, output);
+        let [columns] = query_bias.dims();
+        self.query.bias = self
+            .query
+            .bias
+            .map(|bias| bias.map(|bias| bias.slice_assign(s![0..columns], query_bias)));
+        self
+    }
+
+    /// D.
+    pub(crate) fn width(&self) -> usize {
+        self.query.weight.dims()[0]
+    }
+
+    /// Widths of one head's queries and values.
+    pub(crate) fn head_widths(&self) -> [usize; 2] {
+        [&self.query, &self.value].map(|linear| linear.weight.dims()[1] / self.heads)
     }
 
     /// Mixes the values of `source` tokens for each of `tokens`; self-attention where both

@@ -31,9 +31,15 @@ pub struct GeneratorConfig {
     pub embedding_width: usize,
     /// How the weight tokens of the logits layer start.
     pub logits_tokens: LogitsTokens,
+    /// What the attention of the logits layer's generator does at first.
+    #[serde(default)]
+    pub logits_start: LogitsStart,
     /// What the logits layer's generator sees of its input.
     #[serde(default)]
     pub logits_features: LogitsFeatures,
+    /// How the features of the samples enter their tokens.
+    #[serde(default)]
+    pub sample_features: SampleFeatures,
     /// Where padding and removed support samples are left out.
     #[serde(default)]
     pub hidden_samples: HiddenSamples,
@@ -111,6 +117,19 @@ pub enum LogitsTokens {
     FromLabels,
 }
 
+/// Initial attention of the logits layer's generator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogitsStart {
+    /// Random projections, as in the released code.
+    #[default]
+    Random,
+    /// One head of the last block takes the means of the classes and one of the block before
+    /// labels the unlabelled samples, as in the construction of section 4.2; training goes on
+    /// from there. Needs weight tokens [from labels](LogitsTokens::FromLabels).
+    Construction,
+}
+
 /// What the logits layer's generator sees of its input activations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -122,6 +141,19 @@ pub enum LogitsFeatures {
     Flattened,
     /// Both, the flattened ones first.
     Both,
+}
+
+/// What happens to the features of the samples before they stand in tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SampleFeatures {
+    /// Nothing, as in the released code.
+    #[default]
+    Plain,
+    /// Each feature has mean 0 and variance 1 over the samples of an episode: what its images
+    /// have in common is gone, and what tells them apart stands on the scale of the label
+    /// embeddings, so that attention can compare images from the first step on.
+    Standardized,
 }
 
 /// Where a hidden support sample is left out.
@@ -274,6 +306,15 @@ impl GeneratorConfig {
             if let Some(&(key, _)) = keys.iter().find(|(_, is_set)| *is_set) {
                 return Err(GeneratorError::Excluded { key, other, cause });
             }
+        }
+        if self.logits_start == LogitsStart::Construction
+            && self.logits_tokens == LogitsTokens::Independent
+        {
+            return Err(GeneratorError::Excluded {
+                key: "generator.logits_start = \"construction\"",
+                other: "generator.logits_tokens = \"independent\"",
+                cause: "a weight token must carry the code of its label",
+            });
         }
         if self.warmup_heads.is_some() && depth < 2 {
             return Err(GeneratorError::BadNumber {

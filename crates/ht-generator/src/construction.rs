@@ -11,10 +11,14 @@
 //! unlabelled:      [   0    |     1     |    0      |     e     ]
 //! ```
 
+mod start;
+
 use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor};
+
+pub(crate) use start::construction_start;
 
 use crate::{Attention, Pass, TokenEmbeddings};
 

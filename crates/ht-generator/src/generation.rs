@@ -32,7 +32,8 @@ impl Generation {
             .iter()
             .flat_map(|parts| {
                 let generated = &parts.generated;
-                [&parts.learned, &parts.query_learned]
+                let of_query = parts.query_learned.as_ref().unwrap_or(&parts.learned);
+                [&parts.learned, of_query]
                     .into_iter()
                     .flat_map(|learned| {
                         [

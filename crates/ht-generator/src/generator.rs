@@ -127,15 +127,17 @@ impl WeightGenerator {
         };
 
         let mut layers = Vec::with_capacity(self.layers.len());
+        let mut query_weights = Vec::with_capacity(self.layers.len());
         let mut statistics = Vec::new();
         for (l, source) in self.layers.iter().enumerate() {
-            let parts = pass.within(&format!("layer_{}", l + 1), |pass| {
+            let parts = pass.within(format_args!("layer_{}", l + 1), |pass| {
                 let spec = &self.spec.layers[l];
                 let parts = source.parts(&activations, &samples, spec, pass);
                 let weights = parts.support_weights(e);
                 let (next, kept) = self.spec.support_layer(l, activations.clone(), &weights);
                 activations = next;
                 statistics.extend(kept);
+                query_weights.push(parts.query_weights(e).unwrap_or(weights));
                 if pass.is_traced() {
                     pass.note("activations", &activations.clone().into_images());
                 }
@@ -144,7 +146,7 @@ impl WeightGenerator {
             layers.push(parts);
         }
 
-        let [support_logits, query_logits] = pass.within("logits", |pass| {
+        let [support_logits, query_logits] = pass.within(format_args!("logits"), |pass| {
             let weights = self.logits.weights(&activations, &samples, pass);
             if pass.is_traced() {
                 let features = flatten_features(activations, self.spec.features);
@@ -154,7 +156,7 @@ impl WeightGenerator {
         });
         let cnn = GeneratedCnn {
             spec: self.spec.clone(),
-            layers: layers.iter().map(|parts| parts.query_weights(e)).collect(),
+            layers: query_weights,
             logits: query_logits,
             statistics: (!statistics.is_empty()).then_some(statistics),
             absent: support.absent.clone(),

@@ -1,26 +1,23 @@
 //! Features of the raw support images, the same for every layer's generator.
 
 use burn::module::{Module, Param};
-use burn::tensor::activation::relu;
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, assert_shape};
-use ht_cnn::Padding;
+use ht_cnn::{Activation, Activations, Convolution, Padding, Pooling, convolve};
 
 use crate::{ImageEncoderConfig, ParameterInit, Pass};
 
 const KERNEL: usize = 3;
 
-/// A convolution whose kernel and bias are parameters.
+/// A convolution whose kernel and bias are parameters, the same for all episodes.
 #[derive(Module, Debug)]
-pub(crate) struct Convolution {
+pub(crate) struct SharedConvolution {
     /// `[O, I, F, F]`.
     pub(crate) kernel: Param<Tensor<4>>,
     /// `[O]`.
     pub(crate) bias: Param<Tensor<1>>,
 }
 
-impl Convolution {
+impl SharedConvolution {
     pub(crate) fn new(
         inputs: usize,
         outputs: usize,
@@ -38,22 +35,35 @@ impl Convolution {
         }
     }
 
-    /// `[B, I, H, W]` to `[B, O, H', W']`.
+    /// Convolves B images of each of E episodes, without pooling.
     pub(crate) fn forward(
         &self,
-        images: Tensor<4>,
+        images: Activations,
         stride: usize,
         padding: [(usize, usize); 2],
-    ) -> Tensor<4> {
-        let options = ConvOptions::new_with_padding([stride; 2], padding, [1, 1], 1);
-        conv2d(images, self.kernel.val(), Some(self.bias.val()), options)
+        activation: Option<Activation>,
+    ) -> Activations {
+        let e = images.n_episodes();
+        let kernel = self.kernel.val();
+        let [o, i, f, _] = kernel.dims();
+        convolve(
+            images,
+            kernel.unsqueeze::<5>().expand([e, o, i, f, f]),
+            Some(self.bias.val().unsqueeze::<2>().expand([e, o])),
+            &Convolution {
+                stride,
+                padding,
+                activation,
+                pooling: Pooling::None,
+            },
+        )
     }
 }
 
 /// Convolutions over the raw images, then the mean over the pixels.
 #[derive(Module, Debug)]
 pub struct ImageEncoder {
-    convolutions: Vec<Convolution>,
+    convolutions: Vec<SharedConvolution>,
     #[module(skip)]
     padding: Padding,
     #[module(skip)]
@@ -66,7 +76,7 @@ impl ImageEncoder {
         let convolutions = (0..config.depth)
             .map(|i| {
                 let inputs = if i == 0 { channels } else { config.width };
-                Convolution::new(inputs, config.width, KERNEL, init)
+                SharedConvolution::new(inputs, config.width, KERNEL, init)
             })
             .collect();
         Self {
@@ -83,25 +93,21 @@ impl ImageEncoder {
     /// - returns: `[E, S, A]`, A the width of the encoder
     pub fn forward(&self, images: Tensor<5>, pass: &mut Pass) -> Tensor<3> {
         let [e, s, c, h, w] = images.dims();
-        let mut x = images.reshape([e * s, c, h, w]);
+        // One kernel for all: as good as one episode with all images.
+        let mut x = Activations::from_images(images.reshape([1, e * s, c, h, w]));
         for (i, convolution) in self.convolutions.iter().enumerate() {
             let is_last = i + 1 == self.convolutions.len();
             let stride = if is_last { 1 } else { 2 };
-            let [_, _, h, w] = x.dims();
-            let padding = [h, w].map(|side| self.padding.zeros(side, KERNEL, stride));
-            x = relu(convolution.forward(x, stride, padding));
+            let padding = x
+                .sides()
+                .map(|side| self.padding.zeros(side, KERNEL, stride));
+            x = convolution.forward(x, stride, padding, Some(Activation::Relu));
         }
-        let features = pixel_mean(x);
-        let [_, a] = features.dims();
-        assert_shape!(features, [e * s, a]);
+        let features = x.pixel_means();
+        let [_, _, a] = features.dims();
+        assert_shape!(features, [1, e * s, a]);
         let features = pass.drop(features.reshape([e, s, a]), self.dropout);
         pass.note("image_features", &features);
         features
     }
-}
-
-/// `[B, C, H, W]` to `[B, C]`.
-pub(crate) fn pixel_mean(x: Tensor<4>) -> Tensor<2> {
-    let [b, c, h, w] = x.dims();
-    x.reshape([b, c, h * w]).mean_dim(2).squeeze_dim(2)
 }

@@ -1,14 +1,18 @@
 //! The generator of one layer: features and labels in, weight slices out.
 
 use burn::module::Module;
-use burn::tensor::Tensor;
-use ht_cnn::{Geometry, SliceGrid};
+use burn::tensor::{Bool, Tensor};
+use ht_cnn::{Activations, Features, Geometry, SliceGrid, flatten_features};
 
 use crate::activation_encoder::EncodedLayer;
+use crate::construction::construction_start;
 use crate::{
-    ActivationEncoder, GeneratorConfig, LogitsFeatures, LogitsTokens, ParameterInit, Pass, Samples,
-    TokenEmbeddings, Transformer,
+    ActivationEncoder, GeneratorConfig, LogitsFeatures, LogitsStart, LogitsTokens, ParameterInit,
+    Pass, SampleFeatures, Samples, TokenEmbeddings, Transformer,
 };
+
+/// Added to the variance of a feature; of the order of a feature that says nothing.
+const STANDARDIZE_EPSILON: f64 = 1e-6;
 
 /// Sizes of one layer's token sequence, without its samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +34,8 @@ pub struct LayerGenerator {
     /// Whether the input activations themselves are features.
     #[module(skip)]
     flattened: bool,
+    #[module(skip)]
+    sample_features: SampleFeatures,
     #[module(skip)]
     grid: TokenGrid,
     #[module(skip)]
@@ -71,11 +77,19 @@ impl LayerGenerator {
         let n_image = config.image_encoder.as_ref().map_or(0, |e| e.width);
         let features = n_flattened + n_encoded + n_image;
         let width = embedding + features.max(slices.len);
+        let transformer = Transformer::new(&config.transformer, width, init);
+        let transformer = match (layer, config.logits_start) {
+            (EncodedLayer::Logits, LogitsStart::Construction) => {
+                construction_start(transformer, &embeddings, features)
+            }
+            _ => transformer,
+        };
         Self {
             embeddings,
             activation_encoder,
-            transformer: Transformer::new(&config.transformer, width, init),
+            transformer,
             flattened,
+            sample_features: config.sample_features,
             grid: TokenGrid {
                 slices,
                 features,
@@ -96,9 +110,14 @@ impl LayerGenerator {
     /// the last layer norm sets its scale.
     ///
     /// # Shapes
-    /// - `activations`: the layer's input for the support images, `[E, S, C, H, W]`
+    /// - `activations`: the layer's input for S support images of each of E episodes
     /// - returns: `[E, G, L]`
-    pub fn slices(&self, activations: Tensor<5>, samples: &Samples, pass: &mut Pass) -> Tensor<3> {
+    pub fn slices(
+        &self,
+        activations: Activations,
+        samples: &Samples,
+        pass: &mut Pass,
+    ) -> Tensor<3> {
         let features = self.features(activations, samples, pass);
         pass.note("features", &features);
         let tokens = self
@@ -120,17 +139,65 @@ impl LayerGenerator {
     ///
     /// # Shapes
     /// - returns: `[E, S, A]`
-    fn features(&self, activations: Tensor<5>, samples: &Samples, pass: &mut Pass) -> Tensor<3> {
-        let flattened = self.flattened.then(|| {
-            let [e, s, c, h, w] = activations.dims();
-            let ordered = activations.clone().permute([0, 1, 3, 4, 2]);
-            ordered.reshape([e, s, h * w * c])
-        });
+    fn features(&self, activations: Activations, samples: &Samples, pass: &mut Pass) -> Tensor<3> {
+        let flattened = self
+            .flattened
+            .then(|| flatten_features(activations.clone(), Features::Flatten));
         let encoded = self
             .activation_encoder
             .as_ref()
             .map(|encoder| encoder.forward(activations, pass));
         let parts = [flattened, encoded, samples.image_features.clone()];
-        Tensor::cat(parts.into_iter().flatten().collect(), 2)
+        let features = Tensor::cat(parts.into_iter().flatten().collect(), 2);
+        match self.sample_features {
+            SampleFeatures::Plain => features,
+            SampleFeatures::Standardized => standardize(features, samples.hidden.as_ref()),
+        }
+    }
+}
+
+/// Gives each feature mean 0 and variance 1 over the samples of an episode that count.
+///
+/// # Shapes
+/// - `features`: `[E, S, A]`, returns the same; `hidden`: `[E, S]`
+fn standardize(features: Tensor<3>, hidden: Option<&Tensor<2, Bool>>) -> Tensor<3> {
+    let over_samples = |x: Tensor<3>| match hidden {
+        None => x.mean_dim(1),
+        Some(hidden) => {
+            let shown = hidden.clone().bool_not().float().cast(x.dtype());
+            let shown: Tensor<3> = shown.unsqueeze_dim(2);
+            let n_shown = shown.clone().sum_dim(1).clamp_min(1.0);
+            (x * shown).sum_dim(1) / n_shown
+        }
+    };
+    let centred = features.clone() - over_samples(features);
+    let variance = over_samples(centred.clone().square());
+    centred / (variance + STANDARDIZE_EPSILON).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Tolerance};
+
+    use super::*;
+
+    #[test]
+    fn standardized_features_forget_what_samples_share() {
+        let device = Device::flex();
+        let features = Tensor::<3>::from_data([[[1.0, 7.0], [3.0, 7.0], [9.0, 7.0]]], &device);
+        let all = standardize(features.clone(), None);
+        let [low, middle, high] = [-10.0, -4.0, 14.0].map(|x: f32| x / 3.0);
+        let deviation = ((low * low + middle * middle + high * high) / 3.0).sqrt();
+        let expected = [low, middle, high].map(|x| [x / deviation, 0.0]);
+        let expected = Tensor::<3>::from_data([expected], &device);
+        all.into_data()
+            .assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-4));
+
+        let hidden = Tensor::<2, Bool>::from_data([[false, false, true]], &device);
+        let shown = standardize(features, Some(&hidden)).narrow(1, 0, 2);
+        let expected = Tensor::<3>::from_data([[[-1.0, 0.0], [1.0, 0.0]]], &device);
+        shown
+            .into_data()
+            .assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-4));
     }
 }

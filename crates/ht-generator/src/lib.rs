@@ -39,8 +39,8 @@ pub use attention::Attention;
 pub use config::{
     ActivationEncoderConfig, Architecture, AttentionWeighting, BlockActivation, FeedForwardConfig,
     GeneratorConfig, GeneratorError, HiddenSamples, ImageEncoderConfig, LastBlock, LearnedLayers,
-    LearnedTensors, LogitsFeatures, LogitsTokens, NonlinearFeatures, NormOrder, NormWeights, Size,
-    TransformerConfig, WarmupHeadsConfig,
+    LearnedTensors, LogitsFeatures, LogitsStart, LogitsTokens, NonlinearFeatures, NormOrder,
+    NormWeights, SampleFeatures, Size, TransformerConfig, WarmupHeadsConfig,
 };
 pub use feed_forward::FeedForward;
 pub use generation::Generation;

@@ -5,6 +5,7 @@
 //! every device and with any number of threads.
 
 use std::collections::BTreeMap;
+use std::fmt::Arguments;
 
 use burn::tensor::{Tensor, TensorData};
 use rand::RngExt;
@@ -54,9 +55,16 @@ impl Pass {
         self.trace.is_some()
     }
 
-    /// Runs a part whose results are named below `name`.
-    pub(crate) fn within<T>(&mut self, name: &str, part: impl FnOnce(&mut Self) -> T) -> T {
-        self.scope.push(name.to_owned());
+    /// Runs a part whose results are named below `name`; without a trace nothing is named.
+    pub(crate) fn within<T>(
+        &mut self,
+        name: Arguments<'_>,
+        part: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        if !self.is_traced() {
+            return part(self);
+        }
+        self.scope.push(name.to_string());
         let result = part(self);
         self.scope.pop();
         result
@@ -110,8 +118,8 @@ mod tests {
     fn a_trace_names_results_by_their_place() {
         let one = Tensor::<1>::ones([1], &Device::flex());
         let mut pass = Pass::evaluation().traced();
-        pass.within("layer_1", |pass| {
-            pass.within("block_2", |pass| pass.note("attention", &one));
+        pass.within(format_args!("layer_1"), |pass| {
+            pass.within(format_args!("block_2"), |pass| pass.note("attention", &one));
             pass.note("slices", &one);
         });
         let names: Vec<_> = pass.into_trace().into_keys().collect();

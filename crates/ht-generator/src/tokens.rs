@@ -54,6 +54,11 @@ impl TokenEmbeddings {
         }
     }
 
+    /// `[N + 1, embedding]`.
+    pub(crate) fn label_embeddings(&self) -> Tensor<2> {
+        self.labels.val().detach()
+    }
+
     /// The input sequence of the transformer.
     ///
     /// # Shapes

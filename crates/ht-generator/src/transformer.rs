@@ -82,11 +82,21 @@ impl TransformerBlock {
         hidden: Option<&Tensor<2, Bool>>,
         pass: &mut Pass,
     ) -> Tensor<3> {
-        let tokens = self.attention_residual.around(tokens, |x| {
+        let tokens = self.attend(tokens, hidden, pass);
+        self.finish(tokens, pass)
+    }
+
+    /// Self-attention: the beginning of encoder and decoder blocks.
+    fn attend(
+        &self,
+        tokens: Tensor<3>,
+        hidden: Option<&Tensor<2, Bool>>,
+        pass: &mut Pass,
+    ) -> Tensor<3> {
+        self.attention_residual.around(tokens, |x| {
             let mixed = self.attention.forward(x.clone(), x, hidden, pass);
             pass.drop(mixed, self.dropout)
-        });
-        self.finish(tokens, pass)
+        })
     }
 
     /// The feed-forward part, where there is one: the end of encoder and decoder blocks.
@@ -130,14 +140,11 @@ impl DecoderBlock {
         pass: &mut Pass,
     ) -> Tensor<3> {
         let block = &self.block;
-        let tokens = block.attention_residual.around(tokens, |x| {
-            let mixed = pass.within("self", |pass| {
-                block.attention.forward(x.clone(), x, hidden, pass)
-            });
-            pass.drop(mixed, block.dropout)
+        let tokens = pass.within(format_args!("self"), |pass| {
+            block.attend(tokens, hidden, pass)
         });
         let tokens = self.cross_residual.around(tokens, |x| {
-            let mixed = pass.within("cross", |pass| {
+            let mixed = pass.within(format_args!("cross"), |pass| {
                 let source = encoded.clone();
                 self.cross_attention.forward(x, source, hidden, pass)
             });
@@ -198,6 +205,26 @@ impl Transformer {
         }
     }
 
+    /// Blocks of the encoder.
+    pub(crate) fn n_blocks(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// The same with other attention in the encoder's blocks.
+    #[must_use]
+    pub(crate) fn map_attention(mut self, change: impl Fn(usize, Attention) -> Attention) -> Self {
+        self.blocks = self
+            .blocks
+            .into_iter()
+            .enumerate()
+            .map(|(number, block)| TransformerBlock {
+                attention: change(number, block.attention),
+                ..block
+            })
+            .collect();
+        self
+    }
+
     /// With a decoder, encoder and decoder both start from the same sequence.
     ///
     /// # Shapes
@@ -211,7 +238,7 @@ impl Transformer {
     ) -> Tensor<3> {
         let mut encoded = tokens.clone();
         for (i, block) in self.blocks.iter().enumerate() {
-            encoded = pass.within(&format!("block_{}", i + 1), |pass| {
+            encoded = pass.within(format_args!("block_{}", i + 1), |pass| {
                 block.forward(encoded, hidden, pass)
             });
         }
@@ -223,7 +250,7 @@ impl Transformer {
         }
         let mut decoded = tokens;
         for (i, block) in self.decoder.iter().enumerate() {
-            decoded = pass.within(&format!("decoder_{}", i + 1), |pass| {
+            decoded = pass.within(format_args!("decoder_{}", i + 1), |pass| {
                 block.forward(decoded, &encoded, hidden, pass)
             });
         }

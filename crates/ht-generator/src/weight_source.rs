@@ -52,8 +52,8 @@ pub struct ConvParts {
     pub generated: PartialWeights,
     /// Parameters of the support pass.
     pub learned: PartialWeights,
-    /// Parameters of the query pass; the same unless each pass has its own.
-    pub query_learned: PartialWeights,
+    /// Parameters of the query pass, where each pass has its own.
+    pub query_learned: Option<PartialWeights>,
 }
 
 impl ConvParts {
@@ -62,9 +62,10 @@ impl ConvParts {
         LayerWeights::sum(&self.generated, &self.learned, n_episodes)
     }
 
-    /// The weights that the query images see.
-    pub fn query_weights(&self, n_episodes: usize) -> LayerWeights {
-        LayerWeights::sum(&self.generated, &self.query_learned, n_episodes)
+    /// The weights that the query images see, where they differ from the support pass's.
+    pub fn query_weights(&self, n_episodes: usize) -> Option<LayerWeights> {
+        let learned = self.query_learned.as_ref()?;
+        Some(LayerWeights::sum(&self.generated, learned, n_episodes))
     }
 }
 
@@ -125,17 +126,13 @@ impl ConvSource {
         pass: &mut Pass,
     ) -> ConvParts {
         let generated = self.generator.as_ref().map(|generator| {
-            let slices = generator.slices(activations.clone().into_images(), samples, pass);
+            let slices = generator.slices(activations.clone(), samples, pass);
             PartialWeights::from_slices(&slices, self.layout, spec)
         });
-        let learned = self.learned.weights();
         ConvParts {
             generated: generated.unwrap_or_default(),
-            query_learned: match &self.query_learned {
-                Some(own) => own.weights(),
-                None => learned.clone(),
-            },
-            learned,
+            learned: self.learned.weights(),
+            query_learned: self.query_learned.as_ref().map(ConvParameters::weights),
         }
     }
 }
@@ -204,9 +201,7 @@ impl LogitsSource {
         samples: &Samples,
         pass: &mut Pass,
     ) -> [LogitsWeights; 2] {
-        let slices = self
-            .generator
-            .slices(activations.clone().into_images(), samples, pass);
+        let slices = self.generator.slices(activations.clone(), samples, pass);
         let generated = LogitsWeights::from_slices(slices, self.n_features);
         let support = match &self.added {
             Some(added) => added.added_to(generated.clone()),

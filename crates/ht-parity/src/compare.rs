@@ -6,7 +6,7 @@
 use burn::tensor::{DType, Tensor};
 use ht_cnn::{LayerWeights, LogitsWeights};
 use ht_episodes::EpisodeBatch;
-use ht_generator::{Generation, Pass, Trace};
+use ht_generator::{Pass, Trace};
 use ht_train::{BatchLoss, batch_loss, from_vector, gradient_vector, n_correct, query_loss};
 
 use crate::Case;
@@ -33,7 +33,6 @@ pub struct Deviations {
 /// Everything we compute for a case.
 struct Ours {
     trace: Trace,
-    generation: Generation,
     loss: BatchLoss,
     real_loss: Tensor<1>,
     head_weights: Vec<f64>,
@@ -145,13 +144,9 @@ impl Deviations {
 }
 
 fn run(case: &Case) -> Ours {
-    let plain = from_vector(case.model.clone(), &case.parameters);
     let mut pass = Pass::evaluation().traced();
-    let generation = plain.generate_in(&case.batch.support, &mut pass);
-
     let model = from_vector(case.model.clone(), &case.parameters);
-    let evaluation = &mut Pass::evaluation();
-    let loss = batch_loss(&model, &case.batch, &case.loss, case.step, evaluation);
+    let loss = batch_loss(&model, &case.batch, &case.loss, case.step, &mut pass);
     let real_loss = query_loss(
         &loss.logits,
         &case.batch.query,
@@ -166,7 +161,6 @@ fn run(case: &Case) -> Ours {
         .sum();
     Ours {
         trace: pass.into_trace(),
-        generation,
         real_loss,
         head_weights: match model.warmup_heads() {
             Some(heads) => heads.loss_weights(case.step),
@@ -311,12 +305,14 @@ impl Ours {
             return Found::Nothing;
         };
         let passes = if l == self.depth {
-            let weights = [&self.generation.support_logits, &self.generation.cnn.logits];
+            let generation = &self.loss.generation;
+            let weights = [&generation.support_logits, &generation.cnn.logits];
             weights.map(|weights| logits_weight(weights, kind, tensor))
         } else {
-            let parts = &self.generation.layers[l];
-            let weights = [parts.support_weights(1), parts.query_weights(1)];
-            weights.map(|weights| layer_weight(&weights, kind, tensor))
+            let generation = &self.loss.generation;
+            let support = generation.layers[l].support_weights(1);
+            let weights = [&support, &generation.cnn.layers[l]];
+            weights.map(|weights| layer_weight(weights, kind, tensor))
         };
         match passes {
             [Some(support), Some(query)] => Found::EitherPass([support, query]),

@@ -6,8 +6,8 @@ use ht_cnn::{Activation, CnnConfig, Features, NormStatistics, Padding, Pooling, 
 use ht_generator::{
     ActivationEncoderConfig, Architecture, AttentionWeighting, BlockActivation, FeedForwardConfig,
     GeneratorConfig, HiddenSamples, ImageEncoderConfig, LastBlock, LearnedLayers, LearnedTensors,
-    LogitsFeatures, LogitsTokens, NonlinearFeatures, NormOrder, NormWeights, Size,
-    TransformerConfig, WarmupHeadsConfig,
+    LogitsFeatures, LogitsStart, LogitsTokens, NonlinearFeatures, NormOrder, NormWeights,
+    SampleFeatures, Size, TransformerConfig, WarmupHeadsConfig,
 };
 use ht_train::LossConfig;
 use serde::Deserialize;
@@ -157,6 +157,8 @@ impl ReleasedFlags {
             } else {
                 logits_features
             },
+            sample_features: SampleFeatures::Plain,
+            logits_start: LogitsStart::Random,
             hidden_samples: HiddenSamples::KeysOnly,
             image_encoder: self.image_encoder()?,
             activation_encoder: self.activation_encoder(),

@@ -144,7 +144,7 @@ pub fn save_parameters(
 /// Starts a run from the parameters of another run's checkpoint instead of random ones.
 ///
 /// Both must describe the same generator; everything else (episodes, optimizer, schedule) may
-/// differ. Returns the SHA-256 of the parameters.
+/// differ.
 ///
 /// # Errors
 /// A damaged checkpoint, a generator with other parameters.
@@ -153,8 +153,8 @@ pub fn start_from(
     checkpoint: &Path,
     config: &ExperimentConfig,
     device: &Device,
-) -> Result<String, TrainError> {
-    let (other, _, info) = load_generator(checkpoint, device)?;
+) -> Result<(), TrainError> {
+    let (other, _, _) = load_generator(checkpoint, device)?;
     let model = config.new_generator(device)?;
     let (ours, theirs) = (slots(&model), slots(&other));
     if let Some(slot) = ours.iter().find(|slot| !theirs.contains(slot)) {
@@ -169,7 +169,7 @@ pub fn start_from(
         return Err(TrainError::checkpoint(checkpoint, cause));
     }
     save_parameters(run, &model, to_vector(&other), 0, config)?;
-    Ok(info.parameters_sha256)
+    Ok(())
 }
 
 /// Reads a checkpoint's manifest.

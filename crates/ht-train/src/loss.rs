@@ -4,7 +4,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, Int, Tensor, assert_shape};
 use ht_cnn::Activations;
 use ht_episodes::{EpisodeBatch, QuerySet};
-use ht_generator::{Pass, WeightGenerator};
+use ht_generator::{Generation, Pass, WeightGenerator};
 use serde::{Deserialize, Serialize};
 
 /// What is added to plain cross-entropy; all zero where the section is left out.
@@ -39,6 +39,8 @@ pub struct BatchLoss {
     pub head_logits: Vec<Tensor<3>>,
     /// Outputs of the convolution layers for the query images.
     pub activations: Vec<Activations>,
+    /// The generated CNNs and their parts.
+    pub generation: Generation,
 }
 
 /// Generates the CNNs of a batch, classifies its query images and measures the loss, at a
@@ -94,6 +96,7 @@ pub fn batch_loss(
         logits,
         head_logits,
         activations,
+        generation,
     }
 }
 

@@ -13,7 +13,7 @@ use ht_train::{
 use proptest::prelude::*;
 
 /// Sets of options that reach every branch of the generator.
-const OPTIONS: [&[&str]; 9] = [
+const OPTIONS: [&[&str]; 10] = [
     &[],
     &[
         "generator.allocation=output",
@@ -52,6 +52,11 @@ const OPTIONS: [&[&str]; 9] = [
     &[
         "generator.warmup_heads={steps=100}",
         "cnn.norm_statistics=support",
+    ],
+    &[
+        "generator.sample_features=standardized",
+        "generator.logits_tokens=from-labels",
+        "generator.logits_start=construction",
     ],
 ];
 

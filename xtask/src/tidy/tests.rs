@@ -52,6 +52,26 @@ fn a_backend_below_the_binary_is_found() {
     let findings = backend_names(&source("crates/ht-cnn/src/a.rs", code));
     found(&findings, "a.rs:3: names the backend Device::cuda");
     assert_eq!(findings.len(), 1);
+
+    let feature = |name: &str, key: &str| {
+        check(&format!(
+            "[package]\nname = '{name}'\n[features]\n{key} = ['burn/flex']"
+        ))
+    };
+    found(
+        &feature("ht-train", "flex"),
+        "ht-train turns on the backend flex",
+    );
+    found(
+        &feature("ht-cnn", "default"),
+        "ht-cnn turns on the backend flex",
+    );
+    assert!(feature("ht-cnn", "flex").is_empty());
+    let code = source(
+        "crates/ht-cnn/src/cpu/a.rs",
+        "impl Operation for Autodiff<Flex, C> {}",
+    );
+    assert!(backend_names(&code).is_empty());
 }
 
 #[test]

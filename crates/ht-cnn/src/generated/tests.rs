@@ -5,13 +5,21 @@ use burn::tensor::{Device, Int, Tensor, TensorData, Tolerance};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{CnnConfig, Geometry, Padding, Pooling};
+use crate::{CnnConfig, Convolution, Geometry, Padding, Pooling, convolve};
 
 /// Values that look random and are the same everywhere.
 fn wave<const D: usize>(shape: [usize; D], phase: f32, device: &Device) -> Tensor<D> {
     let n_values = shape.iter().product::<usize>() as i64;
     let ramp = Tensor::<1, Int>::arange(0..n_values, device).float();
     ((ramp * 12.9898 + phase).sin() * 7.31).sin().reshape(shape)
+}
+
+fn drawing(channels: usize) -> Geometry {
+    Geometry {
+        channels,
+        height: 28,
+        width: 28,
+    }
 }
 
 fn cnn(spec: &CnnSpec, n_episodes: usize, device: &Device) -> GeneratedCnn {
@@ -116,8 +124,9 @@ proptest! {
         let weights = &cnn.layers[0];
         let bias = weights.bias.clone().expect("a bias");
         let kernel = weights.kernel.clone();
-        let convolved = Activations::from_images(images.clone())
-            .map(|x| crate::episode_conv2d(x, kernel, Some(bias.clone()), &spec.layers[0]))
+        let convolution = Convolution { activation: None, ..(&spec.layers[0]).into() };
+        let activations = Activations::from_images(images.clone());
+        let convolved = convolve(activations, kernel, Some(bias.clone()), &convolution)
             .into_images();
         for episode in 0..e {
             let kernel = values(weights.kernel.clone().narrow(0, episode, 1));
@@ -136,12 +145,7 @@ proptest! {
 #[test]
 fn an_episode_alone_gives_what_it_gives_in_a_meta_batch() {
     let device = Device::flex();
-    let image = Geometry {
-        channels: 1,
-        height: 28,
-        width: 28,
-    };
-    let spec = CnnSpec::new(&CnnConfig::default(), image, 5).expect("fits");
+    let spec = CnnSpec::new(&CnnConfig::default(), drawing(1), 5).expect("fits");
     let cnn = cnn(&spec, 3, &device);
     let images = wave([3, 4, 1, 28, 28], 0.0, &device);
     let together = cnn.forward(images.clone());
@@ -157,16 +161,11 @@ fn an_episode_alone_gives_what_it_gives_in_a_meta_batch() {
 #[test]
 fn both_sources_of_statistics_agree_on_the_support_set_itself() {
     let device = Device::flex();
-    let image = Geometry {
-        channels: 3,
-        height: 28,
-        width: 28,
-    };
     let config = CnnConfig {
         norm_statistics: NormStatistics::Support,
         ..CnnConfig::default()
     };
-    let spec = CnnSpec::new(&config, image, 5).expect("fits");
+    let spec = CnnSpec::new(&config, drawing(3), 5).expect("fits");
     let mut cnn = cnn(&spec, 2, &device);
     let images = wave([2, 6, 3, 28, 28], 0.4, &device);
     let own_batch = cnn.forward(images.clone());
@@ -195,12 +194,7 @@ fn both_sources_of_statistics_agree_on_the_support_set_itself() {
 #[test]
 fn gradients_reach_every_weight() {
     let device = Device::flex().autodiff();
-    let image = Geometry {
-        channels: 1,
-        height: 28,
-        width: 28,
-    };
-    let spec = CnnSpec::new(&CnnConfig::default(), image, 5).expect("fits");
+    let spec = CnnSpec::new(&CnnConfig::default(), drawing(1), 5).expect("fits");
     let mut cnn = cnn(&spec, 2, &device);
     for layer in &mut cnn.layers {
         layer.kernel = layer.kernel.clone().detach().require_grad();
@@ -223,12 +217,7 @@ fn gradients_reach_every_weight() {
 #[test]
 fn hidden_images_change_nothing() {
     let device = Device::flex();
-    let image = Geometry {
-        channels: 1,
-        height: 28,
-        width: 28,
-    };
-    let spec = CnnSpec::new(&CnnConfig::default(), image, 5).expect("fits");
+    let spec = CnnSpec::new(&CnnConfig::default(), drawing(1), 5).expect("fits");
     let cnn = cnn(&spec, 2, &device);
     let images = wave([2, 4, 1, 28, 28], 0.0, &device);
     let plain = cnn.forward(images.clone());
@@ -250,12 +239,7 @@ fn hidden_images_change_nothing() {
 #[test]
 fn absent_labels_have_no_probability() {
     let device = Device::flex();
-    let image = Geometry {
-        channels: 1,
-        height: 28,
-        width: 28,
-    };
-    let spec = CnnSpec::new(&CnnConfig::default(), image, 3).expect("fits");
+    let spec = CnnSpec::new(&CnnConfig::default(), drawing(1), 3).expect("fits");
     let mut cnn = cnn(&spec, 1, &device);
     let images = wave([1, 4, 1, 28, 28], 0.0, &device);
     let all = cnn.forward(images.clone());

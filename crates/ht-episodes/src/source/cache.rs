@@ -52,7 +52,7 @@ pub(super) fn find(place: &Path, name: &str) -> Option<Cache> {
 }
 
 /// Reads all classes; they have no names in these files and are numbered.
-pub(super) fn read(cache: &Cache, shape: ImageShape) -> Result<Vec<ImageClass>, EpisodeError> {
+fn read(cache: &Cache, shape: ImageShape) -> Result<Vec<ImageClass>, EpisodeError> {
     let mut classes = Vec::new();
     for path in &cache.files {
         let bad = |cause: String| EpisodeError::unreadable(path, cause);
@@ -74,8 +74,20 @@ pub(super) fn read(cache: &Cache, shape: ImageShape) -> Result<Vec<ImageClass>, 
     Ok(classes)
 }
 
+/// Reads all classes of a cache that holds an official set: those for training, validation and
+/// test one after another.
+pub(super) fn read_official(
+    cache: &Cache,
+    sizes: [usize; 3],
+    shape: ImageShape,
+) -> Result<Vec<ImageClass>, EpisodeError> {
+    let mut classes = read(cache, shape)?;
+    divide(&mut classes, sizes, cache)?;
+    Ok(classes)
+}
+
 /// Gives numbered classes their parts: first those for training, then validation, then test.
-pub(super) fn divide(
+fn divide(
     classes: &mut [ImageClass],
     sizes: [usize; 3],
     cache: &Cache,

@@ -45,8 +45,7 @@ pub(super) fn load(root: &Path, shape: ImageShape) -> Result<ImageSet, EpisodeEr
         } else if let Some(folders) = official::find_parts(&place, str::to_owned)? {
             classes = official::read_folders(&folders, shape)?;
         } else if let Some(found) = cache::find(&place, "miniimagenet") {
-            classes = cache::read(&found, shape)?;
-            cache::divide(&mut classes, CLASSES, &found)?;
+            classes = cache::read_official(&found, CLASSES, shape)?;
         } else {
             continue;
         }

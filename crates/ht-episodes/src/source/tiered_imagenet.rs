@@ -39,8 +39,7 @@ pub(super) fn load(root: &Path, shape: ImageShape) -> Result<ImageSet, EpisodeEr
                 classes.extend(of_part);
             }
         } else if let Some(found) = cache::find(&place, "tieredimagenet") {
-            classes = cache::read(&found, shape)?;
-            cache::divide(&mut classes, CLASSES, &found)?;
+            classes = cache::read_official(&found, CLASSES, shape)?;
         } else {
             continue;
         }

@@ -14,8 +14,9 @@ use ht_episodes::{
 use super::*;
 use crate::{
     ActivationEncoderConfig, Architecture, AttentionWeighting, BlockActivation, FeedForwardConfig,
-    ImageEncoderConfig, LastBlock, LearnedLayers, LearnedTensors, LogitsFeatures, LogitsTokens,
-    NonlinearFeatures, NormOrder, NormWeights, Size, TransformerConfig,
+    ImageEncoderConfig, LastBlock, LearnedLayers, LearnedTensors, LogitsFeatures, LogitsStart,
+    LogitsTokens, NonlinearFeatures, NormOrder, NormWeights, SampleFeatures, Size,
+    TransformerConfig,
 };
 
 fn config() -> GeneratorConfig {
@@ -28,6 +29,8 @@ fn config() -> GeneratorConfig {
         learned_tensors: LearnedTensors::Shared,
         logits_tokens: LogitsTokens::Independent,
         logits_features: LogitsFeatures::Encoded,
+        sample_features: SampleFeatures::Plain,
+        logits_start: LogitsStart::Random,
         hidden_samples: HiddenSamples::Removed,
         warmup_heads: None,
         image_encoder: Some(ImageEncoderConfig {
