@@ -55,7 +55,7 @@ fn training_step(criterion: &mut Criterion) {
             .new_generator(&device)
             .expect("a generator");
         let parameters = to_vector(&model);
-        println!("{name}: {} parameters", parameters.dims()[0]);
+        let name = format!("{name}, {} parameters", parameters.dims()[0]);
         group.bench_function(name, |bencher| {
             let batch = batch(&experiment, 8);
             bencher.iter(|| {

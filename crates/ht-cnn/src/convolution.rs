@@ -86,7 +86,7 @@ fn layer(
     convolution: &Convolution,
 ) -> Tensor<5> {
     #[cfg(feature = "flex")]
-    if crate::cpu::serves(&images, &kernel) {
+    if crate::cpu::serves(&images.device(), [images.dtype(), kernel.dtype()]) {
         return crate::cpu::layer(images, kernel, bias, affine, convolution);
     }
     ordinary_layer(images, kernel, bias, affine, convolution)

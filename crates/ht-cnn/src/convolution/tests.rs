@@ -142,12 +142,12 @@ proptest! {
 #[test]
 fn the_cpus_loops_are_the_ones_in_use() {
     let device = Device::flex();
-    let images = Tensor::<5>::zeros([1, 1, 3, 3, 2], &device);
-    let kernel = Tensor::<5>::zeros([1, 1, 1, 3, 3], &device);
-    assert!(crate::cpu::serves(&images, &kernel));
-    let images = images.cast(burn::tensor::DType::F64);
-    assert!(
-        !crate::cpu::serves(&images, &kernel),
-        "double precision takes the definition"
-    );
+    let [single, double] = [burn::tensor::DType::F32, burn::tensor::DType::F64];
+    assert!(crate::cpu::serves(&device, [single, single]));
+    assert!(crate::cpu::serves(
+        &device.clone().autodiff(),
+        [single, single]
+    ));
+    // Double precision takes the definition.
+    assert!(!crate::cpu::serves(&device, [double, double]));
 }

@@ -10,7 +10,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{
     Autodiff, Backend, Dispatch, DispatchDevice, Flex, TensorMetadata, backend_extension,
 };
-use burn::tensor::{DType, Shape, Tensor, TensorData};
+use burn::tensor::{DType, Device, Shape, Tensor, TensorData};
 
 use super::shape::{LANES, LayerShape};
 use super::{backward, forward, norm};
@@ -47,12 +47,12 @@ pub(crate) trait EpisodeLayer: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// Whether the tensors are the CPU's and of its precision.
-pub(crate) fn serves(images: &Tensor<5>, kernel: &Tensor<5>) -> bool {
-    let device = images.device().inner();
-    matches!(device.as_dispatch(), DispatchDevice::Flex(_))
-        && images.dtype() == DType::F32
-        && kernel.dtype() == DType::F32
+/// Whether tensors on `device` are the CPU's, and all of its precision.
+pub(crate) fn serves(device: &Device, dtypes: [DType; 2]) -> bool {
+    matches!(
+        device.clone().inner().as_dispatch(),
+        DispatchDevice::Flex(_)
+    ) && dtypes == [DType::F32; 2]
 }
 
 /// As [`ordinary_layer`](crate::convolution::ordinary_layer).

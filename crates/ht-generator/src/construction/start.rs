@@ -187,7 +187,7 @@ mod tests {
         let plain = Transformer::new(&config, WIDTH, &mut ParameterInit::new(4, 0, &device));
         let started = construction_start(plain.clone(), &embeddings, FEATURES);
         let init = &mut ParameterInit::new(5, 0, &device);
-        let (_, tokens) = self::tokens(init, &device);
+        let (_, tokens) = tokens(init, &device);
         let attention = |transformer: &Transformer| {
             let mut pass = Pass::evaluation().traced();
             transformer.forward(tokens.clone(), None, &mut pass);

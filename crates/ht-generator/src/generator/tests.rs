@@ -1,11 +1,11 @@
-//! Laws of the weight generator.
+//! Every parameter is reached, and what cannot be built names its key.
 
 use std::sync::Arc;
 
 use burn::module::{ModuleVisitor, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::{Tensor, Tolerance};
-use ht_cnn::{CnnConfig, Geometry, NormStatistics, Padding, WeightAllocation};
+use burn::tensor::Tensor;
+use ht_cnn::{CnnConfig, Geometry, Padding, WeightAllocation};
 use ht_episodes::{
     ClassRotation, ClassSplit, EpisodeBatch, EpisodeSampler, EpisodeSpec, ImageSource, Split,
     SplitConfig, collate,
@@ -62,7 +62,7 @@ fn config() -> GeneratorConfig {
     }
 }
 
-fn spec(norm_statistics: NormStatistics) -> CnnSpec {
+fn spec() -> CnnSpec {
     let image = Geometry {
         channels: 1,
         height: 28,
@@ -70,7 +70,6 @@ fn spec(norm_statistics: NormStatistics) -> CnnSpec {
     };
     let cnn = CnnConfig {
         channels: 4,
-        norm_statistics,
         ..CnnConfig::default()
     };
     CnnSpec::new(&cnn, image, 5).expect("fits")
@@ -92,49 +91,6 @@ fn batch(n_episodes: u64, device: &Device) -> EpisodeBatch {
         .map(|index| sampler.plan(3, Split::Train, index))
         .collect();
     collate(sampler.images(), &plans).to_device(device)
-}
-
-fn assert_close<const D: usize>(ours: Tensor<D>, theirs: Tensor<D>) {
-    ours.into_data()
-        .assert_approx_eq::<f32>(&theirs.into_data(), Tolerance::absolute(2e-3));
-}
-
-#[test]
-fn weights_do_not_depend_on_the_order_of_the_support_images() {
-    let device = Device::flex();
-    let generator = WeightGenerator::new(&config(), &spec(NormStatistics::QueryBatch), 1, &device)
-        .expect("valid");
-    let support = batch(2, &device).support;
-    let reversed = SupportSet::new(
-        support.images.clone().flip([1]),
-        support.labels.clone().flip([1]),
-    );
-    let (ours, theirs) = (generator.generate(&support), generator.generate(&reversed));
-    for (a, b) in ours.layers.into_iter().zip(theirs.layers) {
-        assert_close(a.kernel, b.kernel);
-    }
-    assert_close(ours.logits.kernel, theirs.logits.kernel);
-}
-
-#[test]
-fn an_episode_alone_gives_what_it_gives_in_a_meta_batch() {
-    let device = Device::flex();
-    for norm_statistics in [NormStatistics::QueryBatch, NormStatistics::Support] {
-        let generator =
-            WeightGenerator::new(&config(), &spec(norm_statistics), 1, &device).expect("valid");
-        let EpisodeBatch { support, query } = batch(3, &device);
-        let together = generator.generate(&support).forward(query.images.clone());
-        for e in 0..3 {
-            let alone = SupportSet::new(
-                support.images.clone().narrow(0, e, 1),
-                support.labels.clone().narrow(0, e, 1),
-            );
-            let logits = generator
-                .generate(&alone)
-                .forward(query.images.clone().narrow(0, e, 1));
-            assert_close(logits, together.clone().narrow(0, e, 1));
-        }
-    }
 }
 
 /// Names of the parameters without a gradient, or with one that is zero everywhere.
@@ -164,7 +120,7 @@ impl ModuleVisitor for WithoutGradient {
 
 fn without_gradient(config: &GeneratorConfig) -> Vec<String> {
     let device = Device::flex().autodiff();
-    let spec = spec(NormStatistics::QueryBatch);
+    let spec = spec();
     let generator = WeightGenerator::new(config, &spec, 1, &device).expect("valid");
     let EpisodeBatch { support, query } = batch(2, &device);
     let logits = generator.generate(&support).forward(query.images);
@@ -208,59 +164,8 @@ fn every_parameter_receives_a_gradient() {
 }
 
 #[test]
-fn the_released_omniglot_script_has_its_parameter_count() {
-    // docs/paper.md: the script's 20-way model has 843,304 trainable variables.
-    let config = GeneratorConfig {
-        embedding_width: 32,
-        image_encoder: Some(ImageEncoderConfig {
-            depth: 4,
-            width: 32,
-            padding: Padding::Same,
-            dropout: 0.0,
-        }),
-        activation_encoder: Some(ActivationEncoderConfig {
-            width: Some(8),
-            nonlinear: NonlinearFeatures::None,
-            dropout: 0.0,
-        }),
-        transformer: TransformerConfig {
-            blocks: 3,
-            heads: 2,
-            norm: NormOrder::Post,
-            query_key: Size::Fraction(1.0),
-            value: Size::Fraction(1.0),
-            attention: AttentionWeighting::Softmax,
-            architecture: Architecture::Encoder,
-            dropout: 0.0,
-            feed_forward: Some(FeedForwardConfig {
-                inner: Size::Fraction(1.0),
-                activation: BlockActivation::Relu,
-                last_block: LastBlock::Activated,
-            }),
-        },
-        ..config()
-    };
-    let image = Geometry {
-        channels: 1,
-        height: 28,
-        width: 28,
-    };
-    let spec = CnnSpec::new(&CnnConfig::default(), image, 20).expect("fits");
-    let generator = WeightGenerator::new(&config, &spec, 0, &Device::flex()).expect("valid");
-    let widths: Vec<usize> = generator
-        .layers()
-        .iter()
-        .filter_map(|layer| layer.generator())
-        .chain([generator.logits()])
-        .map(|layer| layer.grid().width)
-        .collect();
-    assert_eq!(widths, [80, 104, 104, 104, 72]);
-    assert_eq!(generator.num_params(), 843_304);
-}
-
-#[test]
 fn a_configuration_that_cannot_be_built_names_its_key() {
-    let spec = spec(NormStatistics::QueryBatch);
+    let spec = spec();
     let check = |config: &GeneratorConfig, expected: &str| {
         let error = WeightGenerator::new(config, &spec, 0, &Device::flex())
             .expect_err("cannot be built")
@@ -274,6 +179,13 @@ fn a_configuration_that_cannot_be_built_names_its_key() {
             ..config()
         },
         "generator.learned_layers is 5, expected at most cnn.depth = 4",
+    );
+    check(
+        &GeneratorConfig {
+            logits_start: LogitsStart::Construction,
+            ..config()
+        },
+        "logits_start = \"construction\" cannot be combined with generator.logits_tokens",
     );
     let transformer = TransformerConfig {
         value: Size::Absolute(13),
