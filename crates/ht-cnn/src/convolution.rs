@@ -41,6 +41,19 @@ impl From<&ConvSpec> for Convolution {
     }
 }
 
+/// The tensors of a layer.
+#[derive(Clone, Debug)]
+pub(crate) struct Operands {
+    /// `[E, I, H, W, B]`.
+    pub(crate) images: Tensor<5>,
+    /// `[E, O, I, F, F]`.
+    pub(crate) kernel: Tensor<5>,
+    /// `[E, O]`.
+    pub(crate) bias: Option<Tensor<2>>,
+    /// Of the batch normalisation behind it, if any.
+    pub(crate) affine: Option<Affine>,
+}
+
 /// Scale and shift of a batch normalisation, `[E, O]` each.
 #[derive(Clone, Debug)]
 pub(crate) struct Affine {
@@ -61,7 +74,15 @@ pub fn convolve(
     bias: Option<Tensor<2>>,
     convolution: &Convolution,
 ) -> Activations {
-    activations.map(|images| layer(images, kernel, bias, None, convolution))
+    activations.map(|images| {
+        let operands = Operands {
+            images,
+            kernel,
+            bias,
+            affine: None,
+        };
+        layer(operands, convolution)
+    })
 }
 
 /// As [`convolve`], then batch normalisation over all images of each episode.
@@ -72,35 +93,36 @@ pub(crate) fn convolve_and_normalize(
     affine: Affine,
     convolution: &Convolution,
 ) -> Activations {
-    activations.map(|images| layer(images, kernel, bias, Some(affine), convolution))
+    activations.map(|images| {
+        let operands = Operands {
+            images,
+            kernel,
+            bias,
+            affine: Some(affine),
+        };
+        layer(operands, convolution)
+    })
 }
 
 /// # Shapes
-/// - `images`: `[E, I, H, W, B]`
 /// - returns: `[E, O, H', W', B]`
-fn layer(
-    images: Tensor<5>,
-    kernel: Tensor<5>,
-    bias: Option<Tensor<2>>,
-    affine: Option<Affine>,
-    convolution: &Convolution,
-) -> Tensor<5> {
+fn layer(operands: Operands, convolution: &Convolution) -> Tensor<5> {
     #[cfg(feature = "flex")]
-    if crate::cpu::serves(&images.device(), [images.dtype(), kernel.dtype()]) {
-        return crate::cpu::layer(images, kernel, bias, affine, convolution);
+    if crate::cpu::serves(&operands) {
+        return crate::cpu::layer(operands, convolution);
     }
-    ordinary_layer(images, kernel, bias, affine, convolution)
+    ordinary_layer(operands, convolution)
 }
 
 /// The definition, on any device: episodes stand side by side in the channel axis, so that
 /// operations on channels are operations on episodes.
-pub(crate) fn ordinary_layer(
-    images: Tensor<5>,
-    kernel: Tensor<5>,
-    bias: Option<Tensor<2>>,
-    affine: Option<Affine>,
-    convolution: &Convolution,
-) -> Tensor<5> {
+pub(crate) fn ordinary_layer(operands: Operands, convolution: &Convolution) -> Tensor<5> {
+    let Operands {
+        images,
+        kernel,
+        bias,
+        affine,
+    } = operands;
     let [_, _, h, w, b] = images.dims();
     let [e, o, i, f, _] = kernel.dims();
     let folded = images.permute([4, 0, 1, 2, 3]).reshape([b, e * i, h, w]);

@@ -72,7 +72,7 @@ fn wave<const D: usize>(shape: [usize; D], phase: f32, device: &Device) -> Tenso
     values.detach().require_grad()
 }
 
-type Layer = fn(Tensor<5>, Tensor<5>, Option<Tensor<2>>, Option<Affine>, &Convolution) -> Tensor<5>;
+type Layer = fn(Operands, &Convolution) -> Tensor<5>;
 
 /// The result of a layer, and the gradients of a weighted sum of it.
 fn run(call: &Call, layer: Layer) -> Vec<Vec<f32>> {
@@ -92,13 +92,13 @@ fn run(call: &Call, layer: Layer) -> Vec<Vec<f32>> {
         scale: wave([e, o], 0.4, &device),
         shift: wave([e, o], 0.5, &device),
     };
-    let out = layer(
-        images.clone(),
-        kernel.clone(),
-        call.has_bias.then(|| bias.clone()),
-        call.normalizes.then(|| affine.clone()),
-        &call.convolution,
-    );
+    let operands = Operands {
+        images: images.clone(),
+        kernel: kernel.clone(),
+        bias: call.has_bias.then(|| bias.clone()),
+        affine: call.normalizes.then(|| affine.clone()),
+    };
+    let out = layer(operands, &call.convolution);
     let weights = wave(out.dims(), 0.6, &device).detach();
     let gradients = (out.clone() * weights).sum().backward();
     let vector = |data: burn::tensor::TensorData| data.iter::<f32>().collect::<Vec<_>>();
@@ -141,13 +141,19 @@ proptest! {
 
 #[test]
 fn the_cpus_loops_are_the_ones_in_use() {
+    let operands = |device: &Device| Operands {
+        images: Tensor::zeros([1, 1, 3, 3, 2], device),
+        kernel: Tensor::zeros([1, 1, 1, 3, 3], device),
+        bias: None,
+        affine: None,
+    };
     let device = Device::flex();
-    let [single, double] = [burn::tensor::DType::F32, burn::tensor::DType::F64];
-    assert!(crate::cpu::serves(&device, [single, single]));
-    assert!(crate::cpu::serves(
-        &device.clone().autodiff(),
-        [single, single]
-    ));
+    assert!(crate::cpu::serves(&operands(&device)));
+    assert!(crate::cpu::serves(&operands(&device.clone().autodiff())));
     // Double precision takes the definition.
-    assert!(!crate::cpu::serves(&device, [double, double]));
+    let double = Operands {
+        images: Tensor::zeros([1, 1, 3, 3, 2], (&device, burn::tensor::DType::F64)),
+        ..operands(&device)
+    };
+    assert!(!crate::cpu::serves(&double));
 }

@@ -10,11 +10,11 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{
     Autodiff, Backend, Dispatch, DispatchDevice, Flex, TensorMetadata, backend_extension,
 };
-use burn::tensor::{DType, Device, Shape, Tensor, TensorData};
+use burn::tensor::{DType, Shape, Tensor, TensorData};
 
 use super::shape::{LANES, LayerShape};
 use super::{backward, forward, norm};
-use crate::convolution::{Affine, Convolution, LEAKY_SLOPE};
+use crate::convolution::{Affine, Convolution, LEAKY_SLOPE, Operands};
 use crate::layer::BATCH_NORM_EPSILON;
 use crate::{Activation, Pooling};
 
@@ -47,22 +47,22 @@ pub(crate) trait EpisodeLayer: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// Whether tensors on `device` are the CPU's, and all of its precision.
-pub(crate) fn serves(device: &Device, dtypes: [DType; 2]) -> bool {
-    matches!(
-        device.clone().inner().as_dispatch(),
-        DispatchDevice::Flex(_)
-    ) && dtypes == [DType::F32; 2]
+/// Whether the tensors are the CPU's and of its precision.
+pub(crate) fn serves(operands: &Operands) -> bool {
+    let Operands { images, kernel, .. } = operands;
+    let device = images.device().inner();
+    matches!(device.as_dispatch(), DispatchDevice::Flex(_))
+        && [images.dtype(), kernel.dtype()] == [DType::F32; 2]
 }
 
 /// As [`ordinary_layer`](crate::convolution::ordinary_layer).
-pub(crate) fn layer(
-    images: Tensor<5>,
-    kernel: Tensor<5>,
-    bias: Option<Tensor<2>>,
-    affine: Option<Affine>,
-    convolution: &Convolution,
-) -> Tensor<5> {
+pub(crate) fn layer(operands: Operands, convolution: &Convolution) -> Tensor<5> {
+    let Operands {
+        images,
+        kernel,
+        bias,
+        affine,
+    } = operands;
     let [e, i, h, w, b] = images.dims();
     let [_, o, _, f, _] = kernel.dims();
     let [(top, bottom), (left, right)] = convolution.padding;
