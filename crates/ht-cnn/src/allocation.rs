@@ -103,45 +103,52 @@ impl WeightAllocation {
 #[cfg(test)]
 mod tests {
     use burn::tensor::{Device, Int};
+    use proptest::prelude::*;
 
     use super::*;
     use crate::{CnnConfig, CnnSpec, Geometry};
 
-    fn spec() -> ConvSpec {
+    fn spec(inputs: usize, outputs: usize, kernel: usize) -> ConvSpec {
         let image = Geometry {
-            channels: 3,
+            channels: inputs,
             height: 28,
             width: 28,
         };
         let config = CnnConfig {
-            channels: 5,
+            channels: outputs,
+            kernel,
             ..CnnConfig::default()
         };
         CnnSpec::new(&config, image, 2).expect("fits").layers[0].clone()
     }
 
-    #[test]
-    fn join_and_cut_are_inverse() {
-        let spec = spec();
-        for allocation in [WeightAllocation::Output, WeightAllocation::Spatial] {
-            let SliceGrid { count, len } = allocation.grid(&spec);
-            assert_eq!(count * len, spec.kernel_len());
-            let n_values = (2 * count * len) as i64;
-            let slices = Tensor::<1, Int>::arange(0..n_values, &Device::flex())
-                .float()
-                .reshape([2, count, len]);
-            let kernels = allocation.join(slices.clone(), &spec);
-            assert_eq!(kernels.dims(), [2, 5, 3, 3, 3]);
-            allocation
-                .cut(kernels, &spec)
-                .into_data()
-                .assert_eq(&slices.into_data(), true);
+    proptest! {
+        #[test]
+        fn join_and_cut_are_inverse(
+            e in 1..4usize, inputs in 1..6usize, outputs in 1..6usize, kernel in 1..6usize,
+        ) {
+            let spec = spec(inputs, outputs, kernel);
+            for allocation in [WeightAllocation::Output, WeightAllocation::Spatial] {
+                let SliceGrid { count, len } = allocation.grid(&spec);
+                prop_assert_eq!(count * len, spec.kernel_len());
+                let n_values = (e * count * len) as i64;
+                let values = Tensor::<1, Int>::arange(0..n_values, &Device::flex()).float();
+                let slices = values.clone().reshape([e, count, len]);
+                let kernels = allocation.join(slices.clone(), &spec);
+                prop_assert_eq!(kernels.dims(), [e, outputs, inputs, kernel, kernel]);
+                let again = allocation.cut(kernels, &spec);
+                again.into_data().assert_eq(&slices.into_data(), true);
+                // And the other way round.
+                let kernels = values.reshape([e, outputs, inputs, kernel, kernel]);
+                let again = allocation.join(allocation.cut(kernels.clone(), &spec), &spec);
+                again.into_data().assert_eq(&kernels.into_data(), true);
+            }
         }
     }
 
     #[test]
     fn a_slice_is_an_output_channel_or_a_kernel_position() {
-        let spec = spec();
+        let spec = spec(3, 5, 3);
         let marked = |allocation: WeightAllocation| {
             let SliceGrid { count, len } = allocation.grid(&spec);
             let slices = Tensor::<3>::zeros([1, count, len], &Device::flex());

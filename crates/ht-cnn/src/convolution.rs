@@ -11,8 +11,10 @@ use burn::tensor::activation::{leaky_relu, relu};
 use burn::tensor::module::{batch_norm_train, conv2d, max_pool2d};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 
-use crate::layer::BATCH_NORM_EPSILON;
 use crate::{Activation, Activations, ConvSpec, Pooling};
+
+/// Added to the variance of the batch normalisation, as in the released code.
+pub const BATCH_NORM_EPSILON: f64 = 1e-3;
 
 /// Slope of the leaky ReLU for negative inputs, as in the released code.
 pub(crate) const LEAKY_SLOPE: f64 = 0.01;

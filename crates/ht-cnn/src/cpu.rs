@@ -33,3 +33,6 @@ mod spread;
 mod tiles;
 
 pub(crate) use operation::{layer, serves};
+
+#[cfg(test)]
+mod tests;

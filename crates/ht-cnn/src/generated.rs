@@ -64,7 +64,14 @@ impl GeneratedCnn {
             watch(&activations);
         }
         let features = flatten_features(activations, self.spec.features);
-        let logits = logits(features, &self.logits);
+        self.without_absent(logits(features, &self.logits))
+    }
+
+    /// Gives labels that an episode does not have the logit [`ABSENT_LOGIT`].
+    ///
+    /// # Shapes
+    /// - `logits`: `[E, Q, N]`, returns the same
+    pub fn without_absent(&self, logits: Tensor<3>) -> Tensor<3> {
         match &self.absent {
             None => logits,
             Some(absent) => {

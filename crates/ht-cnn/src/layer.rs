@@ -5,11 +5,8 @@
 
 use burn::tensor::Tensor;
 
-use crate::convolution::{Affine, convolve_and_normalize};
+use crate::convolution::{Affine, BATCH_NORM_EPSILON, convolve_and_normalize};
 use crate::{Activations, ConvSpec, LayerWeights, convolve};
-
-/// Added to the variance, as in the released code.
-pub const BATCH_NORM_EPSILON: f64 = 1e-3;
 
 /// Mean and biased variance of each channel over the images and pixels of an episode.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use pulp::{Simd, WithSimd};
 use super::forward::NEGATIVE;
 use super::rows::{InputBand, SLACK, copy_images};
 use super::shape::{Chunk, LANES, LayerShape, chunks};
-use super::spread::Spread;
+use super::spread::{Spread, before_activation};
 use super::tiles::{Lines, PackedWeights, RowsMut, convolve_row, correlate_rows};
 
 /// One call.
@@ -22,7 +22,7 @@ pub(super) struct Backward<'a> {
     pub(super) kernel: &'a [f32],
     /// What the way forward chose.
     pub(super) choices: &'a [u8],
-    /// `[E, O, H', W', B]`: gradient of the result, and [`LANES`] more values.
+    /// `[E, O, H', W', B]`: gradient of the result, and a block of more values.
     pub(super) gradient: &'a [f32],
     /// As `x`, where wanted.
     pub(super) x_gradient: Option<&'a mut [f32]>,
@@ -49,7 +49,7 @@ impl WithSimd for Backward<'_> {
             let choices = &self.choices[e * shape.choices_len()..][..shape.choices_len()];
             if let Some(bias) = &mut self.bias_gradient {
                 let bias = &mut bias[e * shape.outputs..][..shape.outputs];
-                sum_channels(&shape, gradient, choices, bias);
+                sum_channels(simd, &shape, gradient, choices, bias);
             }
             for chunk in chunks(shape.images, spread.floats(&shape)) {
                 spread.resize(chunk.len);
@@ -184,22 +184,40 @@ impl Phase {
 
 /// The gradient of the bias: sums over pixels and images.
 #[inline(always)]
-fn sum_channels(shape: &LayerShape, gradient: &[f32], choices: &[u8], to: &mut [f32]) {
+fn sum_channels<S: Simd>(
+    simd: S,
+    shape: &LayerShape,
+    gradient: &[f32],
+    choices: &[u8],
+    to: &mut [f32],
+) {
     let slope = shape.slope.unwrap_or(1.0);
     for (o, to) in to.iter_mut().enumerate() {
-        let mut sums = [0.0f32; LANES];
+        let mut sums = simd.splat_f32s(0.0);
+        let mut rest = 0.0;
         let first = shape.place(o, 0);
         for pixel in first..first + shape.out_height() * shape.out_width() {
             let gradient = &gradient[pixel * shape.images..][..shape.images];
             let choices = &choices[pixel * shape.lanes()..][..shape.images];
-            for (gradient, choices) in gradient.chunks(LANES).zip(choices.chunks(LANES)) {
-                for (sum, (&gradient, &choice)) in sums.iter_mut().zip(gradient.iter().zip(choices))
-                {
-                    let active = choice & NEGATIVE == 0;
-                    *sum += if active { gradient } else { gradient * slope };
+            let (gradient, last_gradient) = gradient.as_chunks::<LANES>();
+            let (choices, last_choices) = choices.as_chunks::<LANES>();
+            for (gradient, choices) in gradient.iter().zip(choices) {
+                let choices = choices.map(u32::from);
+                let vectors = S::as_simd_f32s(gradient).0.iter();
+                for (&gradient, &choices) in vectors.zip(S::as_simd_u32s(&choices).0) {
+                    let active = before_activation(simd, gradient, choices, slope);
+                    sums = simd.add_f32s(sums, active);
                 }
             }
+            for (&gradient, &choice) in last_gradient.iter().zip(last_choices) {
+                let is_negative = u32::from(choice) >= NEGATIVE;
+                rest += if is_negative {
+                    gradient * slope
+                } else {
+                    gradient
+                };
+            }
         }
-        *to = sums.iter().sum();
+        *to = simd.reduce_sum_f32s(sums) + rest;
     }
 }

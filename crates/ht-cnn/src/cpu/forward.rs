@@ -10,7 +10,7 @@ use super::shape::{LANES, LayerShape, chunks};
 use super::tiles::{PackedWeights, RowsMut, convolve_row};
 
 /// In [`Forward::choices`]: the output is not positive.
-pub(super) const NEGATIVE: u8 = 4;
+pub(super) const NEGATIVE: u32 = 4;
 
 /// One call.
 pub(super) struct Forward<'a> {
@@ -75,10 +75,18 @@ impl WithSimd for Forward<'_> {
                         let strides = (shape.images, shape.lanes());
                         let sizes = (shape.out_width(), chunk.len);
                         match (rows, shape.slope) {
-                            (1, None) => line.finish::<false, false>(out, choices, strides, sizes),
-                            (1, _) => line.finish::<false, true>(out, choices, strides, sizes),
-                            (_, None) => line.finish::<true, false>(out, choices, strides, sizes),
-                            (_, _) => line.finish::<true, true>(out, choices, strides, sizes),
+                            (1, None) => {
+                                line.finish::<S, false, false>(simd, out, choices, strides, sizes);
+                            }
+                            (1, _) => {
+                                line.finish::<S, false, true>(simd, out, choices, strides, sizes);
+                            }
+                            (_, None) => {
+                                line.finish::<S, true, false>(simd, out, choices, strides, sizes);
+                            }
+                            (_, _) => {
+                                line.finish::<S, true, true>(simd, out, choices, strides, sizes);
+                            }
                         }
                     }
                 }
@@ -102,8 +110,9 @@ impl Line<'_> {
     /// Blocks of images are whole vectors: behind the last image there is room in `convolved`
     /// and in `choices`, though not in `out`.
     #[inline(always)]
-    fn finish<const POOLS: bool, const ACTIVE: bool>(
+    fn finish<S: Simd, const POOLS: bool, const ACTIVE: bool>(
         &self,
+        simd: S,
         out: &mut [f32],
         choices: &mut [u8],
         (out_stride, choice_stride): (usize, usize),
@@ -117,27 +126,28 @@ impl Line<'_> {
             let pixels = &self.convolved[column * step..];
             for (block, choices) in choices[..n.div_ceil(LANES)].iter_mut().enumerate() {
                 let at = block * LANES;
-                let read = |at: usize| pixels[at..].first_chunk::<LANES>().expect("slack behind");
-                let mut values = [0.0; LANES];
+                let read = |at: usize| S::as_simd_f32s(&pixels[at..at + LANES]).0;
+                let (mut values, mut numbers) = ([0.0; LANES], [0u32; LANES]);
+                let vectors = S::as_mut_simd_f32s(&mut values).0.iter_mut();
+                let vectors = vectors.zip(S::as_mut_simd_u32s(&mut numbers).0);
                 if POOLS {
                     let (a, b) = (read(at), read(at + n));
                     let (c, d) = (read(at + self.below), read(at + self.below + n));
-                    for k in 0..LANES {
-                        let (top, left) = if b[k] > a[k] { (b[k], 1) } else { (a[k], 0) };
-                        let (bottom, right) = if d[k] > c[k] { (d[k], 3) } else { (c[k], 2) };
-                        let (value, at) = if bottom > top {
-                            (bottom, right)
-                        } else {
-                            (top, left)
-                        };
-                        (values[k], choices[k]) = self.activate::<ACTIVE>(value, at);
+                    for (k, (value, choice)) in vectors.enumerate() {
+                        let (top, left) = larger(simd, (a[k], 0), (b[k], 1));
+                        let (bottom, right) = larger(simd, (c[k], 2), (d[k], 3));
+                        let is_below = simd.greater_than_f32s(bottom, top);
+                        let pooled = simd.select_f32s(is_below, bottom, top);
+                        let cell = simd.select_u32s(is_below, right, left);
+                        (*value, *choice) = self.activate::<S, ACTIVE>(simd, pooled, cell);
                     }
                 } else {
-                    let a = read(at);
-                    for k in 0..LANES {
-                        (values[k], choices[k]) = self.activate::<ACTIVE>(a[k], 0);
+                    let zero = simd.splat_u32s(0);
+                    for ((value, choice), &pixel) in vectors.zip(read(at)) {
+                        (*value, *choice) = self.activate::<S, ACTIVE>(simd, pixel, zero);
                     }
                 }
+                *choices = numbers.map(|number| number as u8);
                 match out[at..].first_chunk_mut::<LANES>() {
                     Some(out) => *out = values,
                     None => out[at..].copy_from_slice(&values[..n - at]),
@@ -147,12 +157,34 @@ impl Line<'_> {
     }
 
     #[inline(always)]
-    fn activate<const ACTIVE: bool>(&self, value: f32, choice: u32) -> (f32, u8) {
-        let value = value + self.bias;
-        if ACTIVE && value <= 0.0 {
-            (value * self.slope, (choice | u32::from(NEGATIVE)) as u8)
-        } else {
-            (value, choice as u8)
+    fn activate<S: Simd, const ACTIVE: bool>(
+        &self,
+        simd: S,
+        pixels: S::f32s,
+        choices: S::u32s,
+    ) -> (S::f32s, S::u32s) {
+        let values = simd.add_f32s(pixels, simd.splat_f32s(self.bias));
+        if !ACTIVE {
+            return (values, choices);
         }
+        let negative = simd.less_than_or_equal_f32s(values, simd.splat_f32s(0.0));
+        let scaled = simd.mul_f32s(values, simd.splat_f32s(self.slope));
+        let marked = simd.or_u32s(choices, simd.splat_u32s(NEGATIVE));
+        (
+            simd.select_f32s(negative, scaled, values),
+            simd.select_u32s(negative, marked, choices),
+        )
     }
+}
+
+/// The larger of two values and its number; the first where they are equal.
+#[inline(always)]
+fn larger<S: Simd>(
+    simd: S,
+    (a, first): (S::f32s, u32),
+    (b, second): (S::f32s, u32),
+) -> (S::f32s, S::u32s) {
+    let is_second = simd.greater_than_f32s(b, a);
+    let numbers = simd.select_u32s(is_second, simd.splat_u32s(second), simd.splat_u32s(first));
+    (simd.select_f32s(is_second, b, a), numbers)
 }

@@ -14,8 +14,7 @@ use burn::tensor::{DType, Shape, Tensor, TensorData};
 
 use super::shape::{LANES, LayerShape};
 use super::{backward, forward, norm};
-use crate::convolution::{Affine, Convolution, LEAKY_SLOPE, Operands};
-use crate::layer::BATCH_NORM_EPSILON;
+use crate::convolution::{Affine, BATCH_NORM_EPSILON, Convolution, LEAKY_SLOPE, Operands};
 use crate::{Activation, Pooling};
 
 type CpuTensor = FloatTensor<Flex>;

@@ -126,25 +126,28 @@ impl Spread {
                     for (block, choices) in choices[..n.div_ceil(LANES)].iter().enumerate() {
                         let at = block * LANES;
                         let rest = LANES.min(n - at);
-                        let gradient = gradient[at..].first_chunk::<LANES>().expect("slack behind");
-                        let mut active = *gradient;
-                        for k in 0..LANES {
-                            let negative = choices[k] & NEGATIVE > 0;
-                            active[k] = if negative {
-                                gradient[k] * slope
-                            } else {
-                                gradient[k]
-                            };
-                        }
+                        let gradient = &gradient[at..at + LANES];
+                        let vectors = S::as_simd_f32s(gradient).0.iter();
+                        let choices = choices.map(u32::from);
+                        let vectors = vectors.zip(S::as_simd_u32s(&choices).0).enumerate();
                         if shape.pooling == 1 {
+                            let mut active = [0.0; LANES];
+                            let to_active = S::as_mut_simd_f32s(&mut active).0;
+                            for (v, (&gradient, &choices)) in vectors {
+                                to_active[v] = before_activation(simd, gradient, choices, slope);
+                            }
                             store(simd, &mut upper[to + at..], &active, rest);
                             continue;
                         }
                         let mut cells = [[0.0; LANES]; 4];
-                        for k in 0..LANES {
-                            let choice = u32::from(choices[k]) & 3;
-                            for (cell, values) in (0..).zip(&mut cells) {
-                                values[k] = if choice == cell { active[k] } else { 0.0 };
+                        for (v, (&gradient, &choices)) in vectors {
+                            let active = before_activation(simd, gradient, choices, slope);
+                            let chosen = simd.and_u32s(choices, simd.splat_u32s(3));
+                            for (number, cell) in (0..).zip(&mut cells) {
+                                let is_here = simd.equal_u32s(chosen, simd.splat_u32s(number));
+                                let zero = simd.splat_f32s(0.0);
+                                S::as_mut_simd_f32s(cell).0[v] =
+                                    simd.select_f32s(is_here, active, zero);
                             }
                         }
                         store(simd, &mut upper[to + at..], &cells[0], rest);
@@ -156,6 +159,19 @@ impl Spread {
             }
         }
     }
+}
+
+/// The gradient before the activation, from the one behind it.
+#[inline(always)]
+pub(super) fn before_activation<S: Simd>(
+    simd: S,
+    gradient: S::f32s,
+    choices: S::u32s,
+    slope: f32,
+) -> S::f32s {
+    let negative = simd.greater_than_or_equal_u32s(choices, simd.splat_u32s(NEGATIVE));
+    let scaled = simd.mul_f32s(gradient, simd.splat_f32s(slope));
+    simd.select_f32s(negative, scaled, gradient)
 }
 
 /// The first `n` values of a block.

@@ -83,23 +83,21 @@ fn blocks<S: Simd, const O: usize>(
     len: usize,
 ) {
     let vectors = len.div_ceil(S::F32_LANES);
-    let firsts = (0..weights.outputs).step_by(O);
-    let blocks = weights.values.chunks_exact(rows.channels * taps.len() * O);
-    for (first, block) in firsts.zip(blocks) {
-        let n = O.min(weights.outputs - first);
-        let mut out = RowsMut {
-            values: &mut out.values[first * out.stride..],
-            stride: out.stride,
-        };
-        let mut at = 0;
-        while at + WIDE <= vectors {
-            tile::<S, O, WIDE>(simd, rows, taps, block, &mut out, at, n);
-            at += WIDE;
-        }
-        match vectors - at {
-            0 => {}
-            1 => tile::<S, O, 1>(simd, rows, taps, block, &mut out, at, n),
-            _ => tile::<S, O, 2>(simd, rows, taps, block, &mut out, at, n),
+    let block_len = rows.channels * taps.len() * O;
+    // All outputs of a tile before the next one: its pixels stay in the nearest cache.
+    for at in (0..vectors).step_by(WIDE) {
+        let firsts = (0..weights.outputs).step_by(O);
+        for (first, block) in firsts.zip(weights.values.chunks_exact(block_len)) {
+            let n = O.min(weights.outputs - first);
+            let mut out = RowsMut {
+                values: &mut out.values[first * out.stride..],
+                stride: out.stride,
+            };
+            match vectors - at {
+                1 => tile::<S, O, 1>(simd, rows, taps, block, &mut out, at, n),
+                2 => tile::<S, O, 2>(simd, rows, taps, block, &mut out, at, n),
+                _ => tile::<S, O, WIDE>(simd, rows, taps, block, &mut out, at, n),
+            }
         }
     }
 }
@@ -156,77 +154,70 @@ pub(super) fn correlate_rows<S: Simd>(
     lines: &Lines<'_>,
     sums: &mut [S::f32s],
 ) {
+    let n = gradient.channels;
+    let mut first = 0;
+    // All of the input for some outputs before the next ones: their gradient stays in a near
+    // cache.
+    while first < n {
+        first += match n - first {
+            8.. if S::REGISTER_COUNT >= 32 => {
+                channels::<S, 8>(simd, input, taps, gradient, lines, sums, first)
+            }
+            4.. => channels::<S, 4>(simd, input, taps, gradient, lines, sums, first),
+            _ => channels::<S, 1>(simd, input, taps, gradient, lines, sums, first),
+        };
+    }
+}
+
+/// All channels and taps for outputs `first` to `first + O`; returns O.
+#[inline(always)]
+fn channels<S: Simd, const O: usize>(
+    simd: S,
+    input: Rows<'_>,
+    taps: &[usize],
+    gradient: Rows<'_>,
+    lines: &Lines<'_>,
+    sums: &mut [S::f32s],
+    first: usize,
+) -> usize {
+    let stride = input.channels * taps.len();
     for c in 0..input.channels {
         let channel = &input.values[c * input.stride..];
         let mut t = 0;
         while t < taps.len() {
-            let place = Place {
-                first: c * taps.len() + t,
-                stride: input.channels * taps.len(),
-            };
+            let sums = &mut sums[first * stride + c * taps.len() + t..];
             let taps = &taps[t..];
             t += match taps.len() {
-                1 => outputs::<S, 1>(simd, channel, taps, gradient, lines, sums, place),
-                2 => outputs::<S, 2>(simd, channel, taps, gradient, lines, sums, place),
-                _ => outputs::<S, 3>(simd, channel, taps, gradient, lines, sums, place),
+                1 => products::<S, O, 1>(simd, channel, taps, gradient, lines, sums, first, stride),
+                2 => products::<S, O, 2>(simd, channel, taps, gradient, lines, sums, first, stride),
+                _ => products::<S, O, 3>(simd, channel, taps, gradient, lines, sums, first, stride),
             };
         }
     }
+    O
 }
 
-/// Where the sums of output o stand: from `first + o * stride` on.
-#[derive(Clone, Copy)]
-struct Place {
-    first: usize,
-    stride: usize,
-}
-
-/// The next T taps for all outputs; returns T.
+/// The next T taps for outputs `first` to `first + O`, whose sums are `stride` apart; returns T.
 #[inline(always)]
-fn outputs<S: Simd, const T: usize>(
+#[expect(
+    clippy::too_many_arguments,
+    reason = "a struct would be built in the inner loop"
+)]
+fn products<S: Simd, const O: usize, const T: usize>(
     simd: S,
     input: &[f32],
     taps: &[usize],
     gradient: Rows<'_>,
     lines: &Lines<'_>,
     sums: &mut [S::f32s],
-    place: Place,
+    first: usize,
+    stride: usize,
 ) -> usize {
-    let taps: [usize; T] = core::array::from_fn(|t| taps[t]);
-    let n = gradient.channels;
-    let mut o = 0;
-    if S::REGISTER_COUNT >= 32 {
-        while o + 8 <= n {
-            products::<S, 8, T>(simd, input, taps, gradient, lines, sums, (o, place));
-            o += 8;
-        }
-    }
-    while o + 4 <= n {
-        products::<S, 4, T>(simd, input, taps, gradient, lines, sums, (o, place));
-        o += 4;
-    }
-    while o < n {
-        products::<S, 1, T>(simd, input, taps, gradient, lines, sums, (o, place));
-        o += 1;
-    }
-    T
-}
-
-/// The next T taps for outputs `first` to `first + O`.
-#[inline(always)]
-fn products<S: Simd, const O: usize, const T: usize>(
-    simd: S,
-    input: &[f32],
-    taps: [usize; T],
-    gradient: Rows<'_>,
-    lines: &Lines<'_>,
-    sums: &mut [S::f32s],
-    (first, place): (usize, Place),
-) {
     let vectors = lines.len.div_ceil(S::F32_LANES);
     let mut products = [[simd.splat_f32s(0.0); T]; O];
     for &(start, shift) in lines.starts {
-        let input = taps.map(|tap| &S::as_simd_f32s(&input[tap + shift..]).0[..vectors]);
+        let input: [_; T] =
+            core::array::from_fn(|t| &S::as_simd_f32s(&input[taps[t] + shift..]).0[..vectors]);
         let gradient: [_; O] = core::array::from_fn(|o| {
             let line = &gradient.values[(first + o) * gradient.stride + start..];
             &S::as_simd_f32s(line).0[..vectors]
@@ -240,9 +231,9 @@ fn products<S: Simd, const O: usize, const T: usize>(
         }
     }
     for (o, products) in products.iter().enumerate() {
-        let at = place.first + (first + o) * place.stride;
-        for (sum, &product) in sums[at..at + T].iter_mut().zip(products) {
+        for (sum, &product) in sums[o * stride..][..T].iter_mut().zip(products) {
             *sum = simd.add_f32s(*sum, product);
         }
     }
+    T
 }
