@@ -1,21 +1,20 @@
-"""One meta-training step of the same generator in PyTorch: the peer of docs/performance.md.
+"""One meta-training step of the same generator in PyTorch: a peer of docs/performance.md.
 
-20-way 1-shot, 20 support and 60 query images of 28 x 28, all layers of an 8-channel CNN
-generated, 843,304 parameters, 16 episodes a step: forward, backward, Adam. The convolutions with
-a kernel per episode come in three formulations: grouped, looped and im2col.
+Forward, backward, Adam; the cases are those of cases.py. Convolutions with a kernel per episode
+come in three formulations: grouped, looped and im2col; learned ones in two memory orders.
 
     pip install -r benches/peers/requirements.txt
-    python benches/peers/pytorch.py --threads 1
+    taskset -c 0 python benches/peers/pytorch.py --threads 1 --fused
+    taskset -c 0 python benches/peers/pytorch.py --threads 1 --fused --case photographs
 """
 
-import argparse
 import time
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-WAYS, QUERIES, CHANNELS, EMBEDDING, HEADS, BLOCKS = 20, 60, 8, 32, 2, 3
+from cases import BLOCKS, CASES, EMBEDDING, HEADS, IMAGE_FEATURES, LAYERS, chosen, options, report
 
 
 def grouped(x, kernel):
@@ -40,40 +39,63 @@ def im2col(x, kernel):
     return out.reshape(e, o, b, h, w).transpose(1, 2)
 
 
-FORMULATIONS = {"grouped": grouped, "looped": looped, "im2col": im2col}
+def shared(x, kernel):
+    """kernel: [O, I, 3, 3], the same for all episodes."""
+    return F.conv2d(x.flatten(0, 1), kernel, padding=1).unflatten(0, x.shape[:2])
+
+
+def channels_last(x, kernel):
+    folded = x.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+    return F.conv2d(folded, kernel, padding=1).unflatten(0, x.shape[:2])
+
+
+GENERATED = {"grouped": grouped, "looped": looped, "im2col": im2col}
+LEARNED = {"shared": shared, "channels-last": channels_last}
 
 
 class Block(nn.Module):
-    def __init__(self, width):
+    def __init__(self, width, pre_norm):
         super().__init__()
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
-        self.inner = nn.Linear(width, width)
-        self.outer = nn.Linear(width, width)
+        inner = width + width % HEADS
+        self.pre_norm = pre_norm
+        self.qkv = nn.Linear(width, 3 * inner)
+        self.out = nn.Linear(inner, width)
+        self.inner = nn.Linear(width, inner)
+        self.outer = nn.Linear(inner, width)
         self.norms = nn.ModuleList([nn.LayerNorm(width), nn.LayerNorm(width)])
 
+    def attend(self, x):
+        e, t, _ = x.shape
+        q, k, v = self.qkv(x).reshape(e, t, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
+        return self.out(mixed.reshape(e, t, -1))
+
+    def feed(self, x):
+        return self.outer(F.relu(self.inner(x)))
+
     def forward(self, x):
-        e, t, d = x.shape
-        q, k, v = self.qkv(x).reshape(e, t, 3, HEADS, d // HEADS).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(e, t, d)
-        x = self.norms[0](x + self.out(mixed))
-        return self.norms[1](x + self.outer(F.relu(self.inner(x))))
+        if self.pre_norm:
+            x = x + self.attend(self.norms[0](x))
+            return x + self.feed(self.norms[1](x))
+        x = self.norms[0](x + self.attend(x))
+        return self.norms[1](x + self.feed(x))
 
 
 class LayerGenerator(nn.Module):
-    def __init__(self, inputs, slices, length, encoders, image_features):
+    def __init__(self, case, inputs, slices, length, kernels, from_labels=False):
         super().__init__()
-        self.labels = nn.Parameter(torch.randn(WAYS + 1, EMBEDDING))
-        self.weights = nn.Parameter(torch.randn(slices, EMBEDDING))
+        self.labels = nn.Parameter(torch.randn(case.ways + 1, EMBEDDING))
+        start = self.labels.detach()[:slices].clone() if from_labels else None
+        self.weights = nn.Parameter(torch.randn(slices, EMBEDDING) if start is None else start)
         self.length = length
         self.encoders = nn.ModuleList()
-        features = image_features
-        for number, kernel in enumerate(encoders):
-            stride = 2 if number + 1 < len(encoders) else 1
-            self.encoders.append(nn.Conv2d(inputs, CHANNELS, kernel, stride))
-            inputs, features = CHANNELS, features + CHANNELS
-        self.width = EMBEDDING + max(features, length)
-        self.blocks = nn.Sequential(*[Block(self.width) for _ in range(BLOCKS)])
+        for number, kernel in enumerate(kernels):
+            stride = 2 if number + 1 < len(kernels) else 1
+            self.encoders.append(nn.Conv2d(inputs, case.encoder_width, kernel, stride))
+            inputs = case.encoder_width
+        self.width = case.width(length, kernels)
+        self.blocks = nn.Sequential(*[Block(self.width, case.pre_norm) for _ in range(BLOCKS)])
+        self.norm = nn.LayerNorm(self.width) if case.pre_norm else nn.Identity()
 
     def forward(self, activations, image_features, labels):
         e, s = activations.shape[:2]
@@ -84,35 +106,40 @@ class LayerGenerator(nn.Module):
         samples = torch.cat([self.labels[labels], *features, image_features], 2)
         samples = F.pad(samples, (0, self.width - samples.shape[2]))
         weights = F.pad(self.weights, (0, self.width - EMBEDDING)).expand(e, -1, -1)
-        tokens = self.blocks(torch.cat([weights, samples], 1))
+        tokens = self.norm(self.blocks(torch.cat([weights, samples], 1)))
         return tokens[:, : len(self.weights), EMBEDDING : EMBEDDING + self.length]
 
 
 class HyperTransformer(nn.Module):
-    def __init__(self, convolve):
+    def __init__(self, case, convolve):
         super().__init__()
-        self.convolve = convolve
+        self.case, self.convolve = case, convolve
+        inputs, width = [case.inputs] + [IMAGE_FEATURES] * (LAYERS - 1), IMAGE_FEATURES
         self.image_encoder = nn.ModuleList(
-            [nn.Conv2d(1 if n == 0 else 32, 32, 3, 2 if n < 3 else 1, 1) for n in range(4)]
+            [nn.Conv2d(i, width, 3, 2 if n < 3 else 1, 1) for n, i in enumerate(inputs)]
         )
-        inputs = [1, CHANNELS, CHANNELS, CHANNELS]
-        kernels = [[3, 3], [3, 3], [3, 3], [3]]
-        self.layers = nn.ModuleList(
-            [LayerGenerator(i, CHANNELS, 9 * i, k, 32) for i, k in zip(inputs, kernels)]
-        )
-        self.logits = LayerGenerator(CHANNELS, WAYS, CHANNELS + 1, [1], 32)
-        self.scales = nn.Parameter(torch.ones(4, CHANNELS))
-        self.shifts = nn.Parameter(torch.zeros(4, CHANNELS))
+        *layers, logits = case.generators()
+        self.layers = nn.ModuleList([LayerGenerator(case, *sizes) for sizes in layers])
+        self.logits = LayerGenerator(case, *logits, case.from_labels)
+        inputs = [] if layers else [case.inputs] + [case.channels] * (LAYERS - 1)
+        kernels = [torch.empty(case.channels, i, 3, 3) for i in inputs]
+        self.kernels = nn.ParameterList([nn.init.xavier_uniform_(k) for k in kernels])
+        self.scales = nn.Parameter(torch.ones(LAYERS, case.channels))
+        self.shifts = nn.Parameter(torch.zeros(LAYERS, case.channels))
 
-    def layer(self, l, x, kernel):
-        x = F.relu(self.convolve(x, kernel))
+    def layer(self, l, x, kernel, statistics=None):
+        """Also returns the statistics of its own images, unless others are given."""
+        x = self.convolve(x, kernel)
+        x = F.leaky_relu(x, self.case.slope) if self.case.slope else F.relu(x)
         e, b, o = x.shape[:3]
         x = F.max_pool2d(x.flatten(0, 1), 2)
         x = x.reshape(e, b, *x.shape[1:])
-        mean = x.mean((1, 3, 4), keepdim=True)
-        variance = x.var((1, 3, 4), unbiased=False, keepdim=True)
+        if statistics is None:
+            axes = (1, 3, 4)
+            statistics = x.mean(axes, keepdim=True), x.var(axes, unbiased=False, keepdim=True)
+        mean, variance = statistics
         scale, shift = (p[l].reshape(1, 1, o, 1, 1) for p in (self.scales, self.shifts))
-        return (x - mean) * torch.rsqrt(variance + 1e-3) * scale + shift
+        return (x - mean) * torch.rsqrt(variance + 1e-3) * scale + shift, statistics
 
     def forward(self, support, labels, query):
         e, s = support.shape[:2]
@@ -120,36 +147,39 @@ class HyperTransformer(nn.Module):
         for encoder in self.image_encoder:
             x = F.relu(encoder(x))
         image_features = x.mean((2, 3)).reshape(e, s, -1)
-        activations, kernels = support, []
-        for l, generator in enumerate(self.layers):
-            inputs = activations.shape[2]
-            slices = generator(activations, image_features, labels)
-            kernels.append(slices.reshape(e, CHANNELS, 3, 3, inputs).permute(0, 1, 4, 2, 3))
-            activations = self.layer(l, activations, kernels[l])
+        activations, kernels, statistics = support, list(self.kernels), []
+        for l in range(LAYERS):
+            if self.layers:
+                inputs = activations.shape[2]
+                slices = self.layers[l](activations, image_features, labels)
+                kernels.append(slices.reshape(e, -1, 3, 3, inputs).permute(0, 1, 4, 2, 3))
+            activations, own = self.layer(l, activations, kernels[l])
+            statistics.append(own if self.case.support_statistics else None)
         rows = self.logits(activations, image_features, labels)
         for l, kernel in enumerate(kernels):
-            query = self.layer(l, query, kernel)
-        return query.flatten(2) @ rows[:, :, :-1].transpose(1, 2) + rows[:, :, -1].unsqueeze(1)
+            query, _ = self.layer(l, query, kernel, statistics[l])
+        features = query.permute(0, 1, 3, 4, 2).flatten(2)
+        return features @ rows[:, :, :-1].transpose(1, 2) + rows[:, :, -1].unsqueeze(1)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--formulation", choices=[*FORMULATIONS, "all"], default="all")
-    parser.add_argument("--episodes", type=int, default=16)
-    parser.add_argument("--steps", type=int, default=10)
+    parser = options(__doc__)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--fused", action="store_true", help="Adam in one pass per parameter")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    e = arguments.episodes
-    support = torch.rand(e, WAYS, 1, 28, 28)
-    labels = torch.stack([torch.randperm(WAYS) for _ in range(e)])
-    query = torch.rand(e, QUERIES, 1, 28, 28)
-    targets = torch.randint(0, WAYS, (e, QUERIES))
-    names = list(FORMULATIONS) if arguments.formulation == "all" else [arguments.formulation]
-    for name in names:
-        model = HyperTransformer(FORMULATIONS[name])
-        optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    case = CASES[arguments.case]
+    e = arguments.episodes or case.episodes
+    formulations = GENERATED if case.generated else LEARNED
+    image = case.inputs, case.side, case.side
+    support = torch.rand(e, case.support, *image)
+    labels = torch.stack([torch.randperm(case.support) % case.ways for _ in range(e)])
+    query = torch.rand(e, case.queries, *image)
+    targets = torch.randint(0, case.ways, (e, case.queries))
+    for name, convolve in chosen(arguments.formulation, formulations).items():
+        model = HyperTransformer(case, convolve)
+        optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=arguments.fused)
         times = []
         for _ in range(arguments.steps + 2):
             started = time.process_time()
@@ -159,13 +189,8 @@ def main():
             loss.backward()
             optimizer.step()
             times.append(time.process_time() - started)
-        median = sorted(times[2:])[len(times[2:]) // 2]
         parameters = sum(p.numel() for p in model.parameters())
-        print(
-            f"torch {torch.__version__} {name}: {parameters} parameters, loss {loss:.3f}, "
-            f"{median / e * 1e3:.2f} CPU-ms an episode, {e / median:.1f} episodes per CPU-second",
-            flush=True,
-        )
+        report(f"torch {torch.__version__}", name, parameters, loss, times, e)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ cargo xtask COMMAND
   test [--device NAME]..      format, clippy, docs, tidy, tests; on flex, ndarray and wgpu
                               unless devices are named
   tidy                        the rules of the house, in seconds
+  bench step [--json]         the rate of training steps against the floor (bench --help)
   bench [FILTER]              criterion benches
 
 --device flex|ndarray|wgpu|vulkan|cuda chooses the backend that is compiled in.
@@ -35,6 +36,9 @@ fn main() -> ExitCode {
         }
         "test" => commands::test(&rest),
         "tidy" => commands::tidy(),
+        "bench" if rest.first().is_some_and(|what| what == "step") => {
+            commands::run_binary("bench", &rest[1..])
+        }
         "bench" => commands::bench(&rest),
         "" | "help" | "--help" | "-h" => {
             commands::print(USAGE);

@@ -41,9 +41,14 @@ const ARROWS: [(&str, &[&str]); 8] = [
 /// The crate that may name backends, by features of its own.
 const BINARY: &str = "hypertransformer";
 
-/// The one place below it that may: the CPU's own loops for the layer operation, behind a
-/// feature of the same name as the backend.
-const OWN_LOOPS: (&str, &str, &str) = ("ht-cnn", "flex", "crates/ht-cnn/src/cpu/");
+/// The feature, of the same name as the backend, behind which two crates below it may: the
+/// CPU's own loops for the layer operation and for the parts of a transformer block.
+const OWN_LOOPS_FEATURE: &str = "flex";
+/// Those crates, and where the loops are.
+const OWN_LOOPS: [(&str, &str); 2] = [
+    ("ht-cnn", "crates/ht-cnn/src/cpu/"),
+    ("ht-generator", "crates/ht-generator/src/cpu/"),
+];
 
 /// Cargo features of Burn, crates and constructors that stand for one backend.
 const BACKEND_FEATURES: [&str; 8] = [
@@ -186,9 +191,9 @@ fn backend_features(manifests: &[Source]) -> Result<Vec<String>> {
             let backends = parts
                 .filter_map(|part| part.as_str()?.strip_prefix("burn/"))
                 .filter(|part| BACKEND_FEATURES.contains(part));
-            for backend in
-                backends.filter(|_| (OWN_LOOPS.0, OWN_LOOPS.1) != (name.as_str(), key.as_str()))
-            {
+            let is_own_loops =
+                key == OWN_LOOPS_FEATURE && OWN_LOOPS.iter().any(|(owner, _)| *owner == name);
+            for backend in backends.filter(|_| !is_own_loops) {
                 findings.push(format!("{name} turns on the backend {backend}"));
             }
         }
@@ -201,7 +206,9 @@ fn backend_names(rust: &[Source]) -> Vec<String> {
     let is_library = |source: &&Source| {
         source.path.starts_with("crates/ht-")
             && source.path.contains("/src/")
-            && !source.path.starts_with(OWN_LOOPS.2)
+            && !OWN_LOOPS
+                .iter()
+                .any(|(_, folder)| source.path.starts_with(folder))
             && !is_test(source)
     };
     let mut findings = Vec::new();

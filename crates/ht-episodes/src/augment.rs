@@ -16,6 +16,8 @@ pub enum ClassRotation {
     /// Each turned class is a class of its own, so that a split has four times as many
     /// (Vinyals et al., Matching Networks).
     AsClasses,
+    /// The same, and the mirror image of each: eight times as many.
+    AsClassesWithMirrors,
 }
 
 /// Turns a square image counter-clockwise by `turns` times 90 degrees.
@@ -46,6 +48,15 @@ pub fn quarter_turn<T: Copy>(image: &[T], shape: ImageShape, turns: u8) -> Vec<T
     turned
 }
 
+/// Exchanges left and right.
+///
+/// # Shapes
+/// - `image`: C · H · W bytes or floats, returns the same.
+pub fn mirror<T: Copy>(image: &[T], shape: ImageShape) -> Vec<T> {
+    let rows = image.chunks_exact(shape.width);
+    rows.flat_map(|row| row.iter().rev()).copied().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +74,11 @@ mod tests {
         assert_eq!(quarter_turn(b"abcd", SHAPE, 1), b"bdac");
         assert_eq!(quarter_turn(b"abcd", SHAPE, 2), b"dcba");
         assert_eq!(quarter_turn(b"abcd", SHAPE, 3), b"cadb");
+    }
+
+    #[test]
+    fn mirrors_left_and_right() {
+        assert_eq!(mirror(b"abcd", SHAPE), b"badc");
     }
 
     #[test]

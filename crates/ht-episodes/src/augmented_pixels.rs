@@ -2,7 +2,7 @@
 //! the one call of the data path.
 
 use crate::image_ops::Picture;
-use crate::{DrawnAugmentation, DrawnPhoto, ImageShape};
+use crate::{DrawnAugmentation, ImageChange, ImageShape};
 
 /// The normalised pixels (x / 128 - 1) of an image after its augmentations.
 ///
@@ -15,14 +15,17 @@ pub fn augmented_pixels(
     bytes: &[u8],
     shape: ImageShape,
     class: Option<&DrawnAugmentation>,
-    photo: Option<&DrawnPhoto>,
+    change: Option<&ImageChange>,
 ) -> Vec<f32> {
     let mut picture = Picture::from_bytes(shape, bytes);
     if let Some(drawn) = class {
         picture = drawn.apply(picture);
     }
+    if let Some(drawn) = change.and_then(|change| change.jitter) {
+        picture = drawn.apply(&picture);
+    }
     picture = picture.normalised();
-    if let Some(drawn) = photo {
+    if let Some(drawn) = change.and_then(|change| change.photo) {
         picture = drawn.apply(&picture);
     }
     picture.into_values()
@@ -63,9 +66,13 @@ mod tests {
             let mut rng = random::stream(0, "augmentation", 0, index);
             let drawn = class.draw(&mut rng);
             let photo = PhotoAugmentation { individually: true }.draw(1, &mut rng)[0];
+            let change = ImageChange {
+                jitter: None,
+                photo: Some(photo),
+            };
             for pixels in [
                 augmented_pixels(&bytes, SHAPE, Some(&drawn), None),
-                augmented_pixels(&bytes, SHAPE, Some(&drawn), Some(&photo)),
+                augmented_pixels(&bytes, SHAPE, Some(&drawn), Some(&change)),
             ] {
                 assert!(pixels.iter().all(|pixel| (-1.0..1.0).contains(pixel)));
             }

@@ -11,7 +11,8 @@ use std::borrow::Cow;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use crate::{
-    DrawnPhoto, EpisodePlan, ImageSet, ImageShape, PlannedImage, augmented_pixels, quarter_turn,
+    EpisodePlan, ImageChange, ImageSet, ImageShape, PlannedImage, augmented_pixels, mirror,
+    quarter_turn,
 };
 
 /// The support images of E episodes, labelled or not: all that the generator may see.
@@ -123,13 +124,13 @@ fn gather(
     };
     for (plan, chosen) in plans.iter().zip(&chosen) {
         let no_label = plan.ways as i32;
-        let photos = if is_support {
-            &plan.support_photos
+        let changes = if is_support {
+            &plan.support_changes
         } else {
-            &plan.query_photos
+            &plan.query_changes
         };
         for (at, planned) in chosen.iter().enumerate() {
-            push_pixels(&mut host.pixels, images, planned, photos.get(at));
+            push_pixels(&mut host.pixels, images, planned, changes.get(at));
             let label = planned.label.map_or(no_label, |label| label as i32);
             host.labels.push(label);
             let is_removed = is_support && plan.removed.get(at).is_some_and(|&removed| removed);
@@ -149,18 +150,23 @@ fn push_pixels(
     pixels: &mut Vec<f32>,
     images: &ImageSet,
     planned: &PlannedImage,
-    photo: Option<&DrawnPhoto>,
+    change: Option<&ImageChange>,
 ) {
     let bytes = images.image(planned.class, planned.image);
+    let bytes = if planned.mirrored {
+        Cow::Owned(mirror(bytes, images.shape()))
+    } else {
+        Cow::Borrowed(bytes)
+    };
     let bytes = match planned.quarter_turns {
-        0 => Cow::Borrowed(bytes),
-        turns => Cow::Owned(quarter_turn(bytes, images.shape(), turns)),
+        0 => bytes,
+        turns => Cow::Owned(quarter_turn(&bytes, images.shape(), turns)),
     };
     let class = planned.augmentation.as_ref();
-    if class.is_none() && photo.is_none() {
+    if class.is_none() && change.is_none() {
         pixels.extend(bytes.iter().copied().map(normalize_pixel));
     } else {
-        pixels.extend(augmented_pixels(&bytes, images.shape(), class, photo));
+        pixels.extend(augmented_pixels(&bytes, images.shape(), class, change));
     }
 }
 

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DrawnAugmentation, DrawnPhoto};
+use crate::{DrawnAugmentation, DrawnJitter, DrawnPhoto};
 
 /// One class of an episode.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,6 +14,9 @@ pub struct PlannedClass {
     pub label: Option<usize>,
     /// Counter-clockwise quarter turns of all its images.
     pub quarter_turns: u8,
+    /// Whether its images are mirrored before they are turned.
+    #[serde(default)]
+    pub mirrored: bool,
     /// What else is done to all its images, in training.
     pub augmentation: Option<DrawnAugmentation>,
     /// Images shown with their label.
@@ -35,9 +38,18 @@ pub struct EpisodePlan {
     /// removed at random; empty where none is.
     pub removed: Vec<bool>,
     /// What is done to each support sample, in the same order; empty where nothing is.
-    pub support_photos: Vec<DrawnPhoto>,
+    pub support_changes: Vec<ImageChange>,
     /// What is done to each query image, in the order of [`query`](Self::query); likewise.
-    pub query_photos: Vec<DrawnPhoto>,
+    pub query_changes: Vec<ImageChange>,
+}
+
+/// What is done to one image alone, in training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ImageChange {
+    /// Turn, slant, size and shift.
+    pub jitter: Option<DrawnJitter>,
+    /// Flip, colours and crop.
+    pub photo: Option<DrawnPhoto>,
 }
 
 /// One image of a plan.
@@ -49,6 +61,8 @@ pub struct PlannedImage {
     pub image: usize,
     /// Counter-clockwise quarter turns.
     pub quarter_turns: u8,
+    /// Whether it is mirrored before it is turned.
+    pub mirrored: bool,
     /// What else is done to it, with all images of its class.
     pub augmentation: Option<DrawnAugmentation>,
     /// The label it is shown with or must be given; none for an unlabelled sample.
@@ -89,12 +103,13 @@ impl PlannedClass {
         images: &'a [usize],
         label: Option<usize>,
     ) -> impl Iterator<Item = PlannedImage> + use<'a> {
-        let (class, quarter_turns) = (self.class, self.quarter_turns);
+        let (class, quarter_turns, mirrored) = (self.class, self.quarter_turns, self.mirrored);
         let augmentation = self.augmentation;
         images.iter().map(move |&image| PlannedImage {
             class,
             image,
             quarter_turns,
+            mirrored,
             augmentation,
             label,
         })

@@ -7,8 +7,8 @@ use rand::seq::{SliceRandom, index};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
-    ClassRotation, ClassSplit, EpisodeError, EpisodePlan, EpisodeSpec, ImageSet, Irregular,
-    PlannedClass, QueryPool, Removal, Split, Unlabelled, random,
+    ClassRotation, ClassSplit, EpisodeError, EpisodePlan, EpisodeSpec, ImageChange, ImageSet,
+    Irregular, PlannedClass, QueryPool, Removal, Split, Unlabelled, random,
 };
 
 /// Draws the episodes of one size from one image set.
@@ -116,6 +116,7 @@ impl EpisodeSampler {
     fn copies(&self, part: Split) -> usize {
         match self.rotation_in(part) {
             ClassRotation::AsClasses => 4,
+            ClassRotation::AsClassesWithMirrors => 8,
             ClassRotation::None | ClassRotation::PerEpisode => 1,
         }
     }
@@ -166,17 +167,23 @@ impl EpisodeSampler {
                 let quarter_turns = match self.rotation_in(split) {
                     ClassRotation::None => 0,
                     ClassRotation::PerEpisode => rng.random_range(0..4u8),
-                    ClassRotation::AsClasses => (choice % copies) as u8,
+                    ClassRotation::AsClasses | ClassRotation::AsClassesWithMirrors => {
+                        (choice % 4) as u8
+                    }
                 };
-                self.plan_class(class, label, quarter_turns, &mut rng)
+                let planned = self.plan_class(class, label, quarter_turns, &mut rng);
+                PlannedClass {
+                    mirrored: choice % copies >= 4,
+                    ..planned
+                }
             })
             .collect();
         let mut plan = EpisodePlan {
             ways: spec.ways,
             classes,
             removed: Vec::new(),
-            support_photos: Vec::new(),
-            query_photos: Vec::new(),
+            support_changes: Vec::new(),
+            query_changes: Vec::new(),
         };
         if split == Split::Train {
             self.augment(&mut plan, &mut rng);
@@ -196,10 +203,26 @@ impl EpisodeSampler {
                 class.augmentation = Some(drawn);
             }
         }
-        if let Some(photo) = spec.photo {
-            plan.support_photos = photo.draw(plan.support().count(), rng);
-            plan.query_photos = photo.draw(plan.query().count(), rng);
+        if spec.photo.is_some() || spec.jitter.is_some() {
+            plan.support_changes = self.changes(plan.support().count(), rng);
+            plan.query_changes = self.changes(plan.query().count(), rng);
         }
+    }
+
+    /// What is done to each of `n` images alone.
+    fn changes(&self, n: usize, rng: &mut ChaCha8Rng) -> Vec<ImageChange> {
+        let mut changes = vec![ImageChange::default(); n];
+        if let Some(photo) = self.spec.photo {
+            for (change, drawn) in changes.iter_mut().zip(photo.draw(n, rng)) {
+                change.photo = Some(drawn);
+            }
+        }
+        if let Some(jitter) = self.spec.jitter {
+            for (change, drawn) in changes.iter_mut().zip(jitter.draw(n, rng)) {
+                change.jitter = Some(drawn);
+            }
+        }
+        changes
     }
 
     /// The labels of an episode, in order: all of them, or as many as it has ways.
@@ -263,6 +286,7 @@ impl EpisodeSampler {
             class,
             label,
             quarter_turns,
+            mirrored: false,
             augmentation: None,
             support,
             unlabelled,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EpisodeAugmentation, EpisodeError, PhotoAugmentation};
+use crate::{EpisodeAugmentation, EpisodeError, ImageJitter, PhotoAugmentation};
 
 /// An N-way K-shot episode with a number of query images per class.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,9 @@ pub struct EpisodeSpec {
     /// Photo augmentation, in training, or none.
     #[serde(default)]
     pub photo: Option<PhotoAugmentation>,
+    /// Small changes of each image alone, in training, or none.
+    #[serde(default)]
+    pub jitter: Option<ImageJitter>,
 }
 
 /// Which images of a class the query set is drawn from.
@@ -118,6 +121,7 @@ impl EpisodeSpec {
             removal: Removal::default(),
             augmentation: None,
             photo: None,
+            jitter: None,
         }
     }
 
@@ -191,6 +195,9 @@ impl EpisodeSpec {
         }
         if let Some(augmentation) = &self.augmentation {
             augmentation.check()?;
+        }
+        if let Some(jitter) = &self.jitter {
+            jitter.check()?;
         }
         let shares = [
             ("episodes.removal.labelled", self.removal.labelled, 0.0),

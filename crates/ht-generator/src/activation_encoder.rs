@@ -5,8 +5,9 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use ht_cnn::{Activation, Activations, Geometry};
 
+use crate::cost::convolution;
 use crate::image_encoder::SharedConvolution;
-use crate::{ActivationEncoderConfig, NonlinearFeatures, ParameterInit, Pass};
+use crate::{ActivationEncoderConfig, NonlinearFeatures, ParameterInit, PartCost};
 
 /// Which layer an encoder serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +34,6 @@ pub struct ActivationEncoder {
     width: usize,
     #[module(skip)]
     nonlinear: bool,
-    #[module(skip)]
-    dropout: f64,
 }
 
 impl ActivationEncoder {
@@ -81,8 +80,25 @@ impl ActivationEncoder {
             strides,
             width,
             nonlinear,
-            dropout: config.dropout,
         }
+    }
+
+    /// Multiply-adds for `n` inputs; `is_image` where the input needs no gradient.
+    pub(crate) fn cost(&self, input: Geometry, n: usize, is_image: bool) -> PartCost {
+        let mut sides = [input.height, input.width];
+        let layers = self.convolutions.iter().zip(&self.strides).enumerate();
+        layers
+            .map(|(i, (layer, stride))| {
+                let [_, _, kernel, _] = layer.kernel.dims();
+                sides = sides.map(|side| (side - kernel) / stride + 1);
+                let forward = convolution(layer.kernel_len(), sides, n);
+                if i == 0 && is_image {
+                    PartCost::on_images(forward)
+                } else {
+                    PartCost::inner(forward)
+                }
+            })
+            .sum()
     }
 
     /// Features per image.
@@ -95,7 +111,7 @@ impl ActivationEncoder {
     /// # Shapes
     /// - `activations`: S images of each of E episodes
     /// - returns: `[E, S, A]`
-    pub fn forward(&self, activations: Activations, pass: &mut Pass) -> Tensor<3> {
+    pub fn forward(&self, activations: Activations) -> Tensor<3> {
         let activation = self.nonlinear.then_some(Activation::Relu);
         let mut x = activations;
         let mut features = Vec::with_capacity(self.convolutions.len());
@@ -106,6 +122,6 @@ impl ActivationEncoder {
             x = convolution.forward(x, stride, [(0, 0); 2], activation);
             features.push(x.pixel_means());
         }
-        pass.drop(Tensor::cat(features, 2), self.dropout)
+        Tensor::cat(features, 2)
     }
 }

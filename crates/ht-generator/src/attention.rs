@@ -8,7 +8,9 @@ use burn::nn::Linear;
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{Bool, Tensor, s};
 
-use crate::{AttentionWeighting, ParameterInit, Pass};
+#[cfg(feature = "flex")]
+use crate::cpu::PartKind;
+use crate::{AttentionWeighting, ParameterInit, PartCost, Pass};
 
 /// Subtracted from the score of a hidden token: its weight becomes exactly zero.
 const HIDDEN_SCORE: f64 = 1e8;
@@ -97,6 +99,30 @@ impl Attention {
             .bias
             .map(|bias| bias.map(|bias| bias.slice_assign(s![0..columns], query_bias)));
         self
+    }
+
+    /// What the loops for CPU tensors need, where they know this kind of attention.
+    #[cfg(feature = "flex")]
+    pub(crate) fn cpu_part<'a>(
+        &'a self,
+        hidden: Option<&'a Tensor<2, Bool>>,
+    ) -> Option<PartKind<'a>> {
+        (self.weighting == AttentionWeighting::Softmax).then_some(PartKind::Attention {
+            layers: [&self.query, &self.key, &self.value, &self.output],
+            heads: self.heads,
+            hidden: hidden.map(|hidden| (hidden, HIDDEN_SCORE)),
+        })
+    }
+
+    /// Multiply-adds for `t` tokens that attend to as many.
+    pub(crate) fn cost(&self, t: usize) -> PartCost {
+        let layers = [&self.query, &self.key, &self.value, &self.output];
+        let dense: usize = layers
+            .map(|layer| layer.weight.shape().num_elements())
+            .iter()
+            .sum();
+        let [query_key, value] = self.head_widths();
+        PartCost::inner(t * dense + t * t * self.heads * (query_key + value))
     }
 
     /// D.

@@ -193,7 +193,8 @@ pub struct ActivationEncoderConfig {
     /// Which encoders take the mean after the nonlinearity instead of before.
     #[serde(default)]
     pub nonlinear: NonlinearFeatures,
-    /// Dropout rate of the features, in training.
+    /// Dropout rate of all features of a layer's input, in training; those of the logits layer
+    /// include the [flattened](LogitsFeatures::Flattened) ones.
     #[serde(default)]
     pub dropout: f64,
 }
@@ -242,7 +243,7 @@ pub enum GeneratorError {
         /// Why.
         cause: &'static str,
     },
-    /// Samples without features: the generator would see labels only.
+    /// Samples without features: a generator would see labels only.
     #[error(
         "generator.image_encoder and generator.activation_encoder are both missing, \
          expected at least one of them"
@@ -289,7 +290,9 @@ impl GeneratorConfig {
                 expected: format!("at most cnn.depth = {depth}"),
             });
         }
-        if self.image_encoder.is_none() && self.activation_encoder.is_none() {
+        // A generator of the logits layer alone can do with the layer's input as it is.
+        let flattened = n_learned == depth && self.logits_features != LogitsFeatures::Encoded;
+        if self.image_encoder.is_none() && self.activation_encoder.is_none() && !flattened {
             return Err(GeneratorError::NoFeatures);
         }
         if self.allocation == WeightAllocation::Spatial {

@@ -5,7 +5,9 @@ use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn::tensor::activation::{gelu, leaky_relu, relu};
 
-use crate::{BlockActivation, ParameterInit};
+#[cfg(feature = "flex")]
+use crate::cpu::PartKind;
+use crate::{BlockActivation, ParameterInit, PartCost};
 
 /// Slope of the leaky ReLU for negative inputs, as in the released code.
 const LEAKY_SLOPE: f64 = 0.1;
@@ -33,6 +35,26 @@ impl FeedForward {
             outer: init.linear(inner, width),
             activation,
         }
+    }
+
+    /// What the loops for CPU tensors need, where they know the activation.
+    #[cfg(feature = "flex")]
+    pub(crate) fn cpu_part(&self) -> Option<PartKind<'_>> {
+        let slope = match self.activation {
+            None => 1.0,
+            Some(BlockActivation::Relu) => 0.0,
+            Some(BlockActivation::LeakyRelu) => LEAKY_SLOPE,
+            Some(BlockActivation::Gelu) => return None,
+        };
+        let layers = [&self.inner, &self.outer];
+        Some(PartKind::FeedForward { layers, slope })
+    }
+
+    /// Multiply-adds for `t` tokens.
+    pub(crate) fn cost(&self, t: usize) -> PartCost {
+        let layers = [&self.inner, &self.outer];
+        let dense = layers.map(|layer| layer.weight.shape().num_elements());
+        PartCost::inner(t * dense.iter().sum::<usize>())
     }
 
     /// # Shapes

@@ -26,8 +26,8 @@ impl Generation {
     /// that of the learned one, once for the support pass and once for the query pass.
     ///
     /// # Shapes
-    /// - returns: `[1]`, the mean over the episodes
-    pub fn variation(&self) -> Option<Tensor<1>> {
+    /// - returns: `[1]` each, the mean over the episodes
+    pub fn variation(&self) -> Vec<Tensor<1>> {
         self.layers
             .iter()
             .flat_map(|parts| {
@@ -45,23 +45,29 @@ impl Generation {
                     })
                     .flatten()
             })
-            .reduce(|sum, ratio| sum + ratio)
+            .collect()
     }
 
-    /// Sum of the squares of all kernels of one CNN, as the support pass has them.
+    /// Sum of the squares of each kernel of one CNN, as the support pass has it. Where the
+    /// query pass has its own copy of a learned kernel, that is a kernel of its own; of a
+    /// generated kernel with two added copies only the sum in the support pass counts.
     ///
     /// # Shapes
-    /// - returns: `[1]`, the mean over the episodes
-    pub fn squared_kernels(&self) -> Tensor<1> {
+    /// - returns: `[1]` each, the mean over the episodes
+    pub fn squared_kernels(&self) -> Vec<Tensor<1>> {
         let logits = &self.support_logits.kernel;
         let [n_episodes, _, _] = logits.dims();
-        let kernels = self
-            .layers
-            .iter()
-            .map(|parts| parts.support_weights(n_episodes).kernel);
-        kernels.fold(mean_square_sum(logits), |sum, kernel| {
-            sum + mean_square_sum(&kernel)
-        })
+        let kernels = self.layers.iter().flat_map(|parts| {
+            let is_learned = parts.generated.kernel.is_none();
+            let own = parts.query_learned.as_ref().filter(|_| is_learned);
+            let own = own.and_then(|own| own.kernel.clone());
+            [Some(parts.support_weights(n_episodes).kernel), own]
+        });
+        kernels
+            .flatten()
+            .map(|kernel| mean_square_sum(&kernel))
+            .chain([mean_square_sum(logits)])
+            .collect()
     }
 }
 

@@ -6,9 +6,11 @@ use ht_cnn::{Activations, CnnSpec, GeneratedCnn, SliceGrid, flatten_features, lo
 use ht_episodes::SupportSet;
 
 use crate::activation_encoder::EncodedLayer;
+use crate::cost::cnn_layers;
 use crate::{
-    ConvSource, Generation, GeneratorConfig, GeneratorError, HiddenSamples, ImageEncoder,
-    LayerGenerator, LogitsSource, ParameterInit, Pass, Samples, WarmupHeads,
+    ConvSource, EpisodeCost, Generation, GeneratorConfig, GeneratorError, HiddenSamples,
+    ImageEncoder, LayerGenerator, LogitsSource, ParameterInit, PartCost, Pass, Samples,
+    WarmupHeads,
 };
 
 /// A support set in, a CNN out.
@@ -95,6 +97,35 @@ impl WeightGenerator {
     /// The auxiliary classifiers, if there are any.
     pub fn warmup_heads(&self) -> Option<&WarmupHeads> {
         self.warmup_heads.as_ref()
+    }
+
+    /// What one episode costs at least.
+    pub fn episode_cost(&self, n_support: usize, n_query: usize) -> EpisodeCost {
+        let spec = &self.spec;
+        let encoder = self.image_encoder.as_ref();
+        let sides = [spec.image.height, spec.image.width];
+        let convolutions = self.layers.iter().zip(&spec.layers).enumerate();
+        let generated = convolutions.filter_map(|(l, (source, layer))| {
+            let generator = source.generator()?;
+            Some(generator.cost(layer.input, n_support, l == 0))
+        });
+        let logits = self
+            .logits()
+            .cost(spec.last_activations(), n_support, false);
+        let [activation_encoders, transformers] = generated
+            .chain([logits])
+            .reduce(|[a, b], [c, d]| [a + c, b + d])
+            .unwrap_or_default();
+        let logits = PartCost::inner(n_query * spec.ways * spec.n_features());
+        EpisodeCost {
+            image_encoder: encoder
+                .map(|encoder| encoder.cost(sides, n_support))
+                .unwrap_or_default(),
+            activation_encoders,
+            transformers,
+            support_layers: cnn_layers(spec, n_support),
+            query_layers: cnn_layers(spec, n_query) + logits,
+        }
     }
 
     /// Writes the weights of one CNN per episode.

@@ -45,6 +45,15 @@ impl WarmupHeads {
             .collect()
     }
 
+    /// Sum of the squares of each head's kernel.
+    ///
+    /// # Shapes
+    /// - returns: `[1]` each
+    pub fn squared_kernels(&self) -> Vec<Tensor<1>> {
+        let kernels = self.heads.iter().map(|head| head.weight.val());
+        kernels.map(|kernel| kernel.square().sum()).collect()
+    }
+
     /// Weights of the heads' losses at a step (from 0), and last that of the real logits.
     pub fn loss_weights(&self, step: u64) -> Vec<f64> {
         self.config.loss_weights(step, self.heads.len())

@@ -4,7 +4,8 @@ use burn::module::{Module, Param};
 use burn::tensor::{Tensor, assert_shape};
 use ht_cnn::{Activation, Activations, Convolution, Padding, Pooling, convolve};
 
-use crate::{ImageEncoderConfig, ParameterInit, Pass};
+use crate::cost::convolution;
+use crate::{ImageEncoderConfig, ParameterInit, PartCost, Pass};
 
 const KERNEL: usize = 3;
 
@@ -33,6 +34,11 @@ impl SharedConvolution {
             ),
             bias: init.constant([outputs], 0.0),
         }
+    }
+
+    /// O · I · F · F.
+    pub(crate) fn kernel_len(&self) -> usize {
+        self.kernel.shape().num_elements()
     }
 
     /// Convolves B images of each of E episodes, without pooling.
@@ -84,6 +90,27 @@ impl ImageEncoder {
             padding: config.padding,
             dropout: config.dropout,
         }
+    }
+
+    /// Multiply-adds for `n` images with these sides.
+    pub(crate) fn cost(&self, mut sides: [usize; 2], n: usize) -> PartCost {
+        let n_layers = self.convolutions.len();
+        let layers = self.convolutions.iter().enumerate();
+        layers
+            .map(|(i, layer)| {
+                let stride = if i + 1 == n_layers { 1 } else { 2 };
+                sides = sides.map(|side| {
+                    let (before, after) = self.padding.zeros(side, KERNEL, stride);
+                    (side + before + after - KERNEL) / stride + 1
+                });
+                let forward = convolution(layer.kernel_len(), sides, n);
+                if i == 0 {
+                    PartCost::on_images(forward)
+                } else {
+                    PartCost::inner(forward)
+                }
+            })
+            .sum()
     }
 
     /// Features of support images.

@@ -11,7 +11,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 /// Added to the variance of layer norms, as in the released code.
-const LAYER_NORM_EPSILON: f64 = 1e-6;
+pub(crate) const LAYER_NORM_EPSILON: f64 = 1e-6;
 
 /// Draws the parameters of one part of the model.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use crate::activation_encoder::EncodedLayer;
 use crate::construction::construction_start;
 use crate::{
     ActivationEncoder, GeneratorConfig, LogitsFeatures, LogitsStart, LogitsTokens, ParameterInit,
-    Pass, SampleFeatures, Samples, TokenEmbeddings, Transformer,
+    PartCost, Pass, SampleFeatures, Samples, TokenEmbeddings, Transformer,
 };
 
 /// Added to the variance of a feature; of the order of a feature that says nothing.
@@ -34,6 +34,9 @@ pub struct LayerGenerator {
     /// Whether the input activations themselves are features.
     #[module(skip)]
     flattened: bool,
+    /// Dropout rate of the features of the layer's input.
+    #[module(skip)]
+    dropout: f64,
     #[module(skip)]
     sample_features: SampleFeatures,
     #[module(skip)]
@@ -60,9 +63,8 @@ impl LayerGenerator {
         };
         let embedding = config.embedding_width;
         let embeddings = TokenEmbeddings::new(ways, slices.count, embedding, start, init);
-        let activation_encoder = config
-            .activation_encoder
-            .as_ref()
+        let encoder = config.activation_encoder.as_ref();
+        let activation_encoder = encoder
             .filter(|_| seen != LogitsFeatures::Flattened)
             .map(|encoder| ActivationEncoder::new(encoder, input, layer, init));
         let flattened = seen != LogitsFeatures::Encoded;
@@ -89,6 +91,7 @@ impl LayerGenerator {
             activation_encoder,
             transformer,
             flattened,
+            dropout: encoder.map_or(0.0, |encoder| encoder.dropout),
             sample_features: config.sample_features,
             grid: TokenGrid {
                 slices,
@@ -102,6 +105,15 @@ impl LayerGenerator {
     /// Sizes of the token sequence.
     pub fn grid(&self) -> TokenGrid {
         self.grid
+    }
+
+    /// Multiply-adds of the encoder and of the transformer for S support images; `is_image`
+    /// where the layer's input is an image.
+    pub(crate) fn cost(&self, input: Geometry, s: usize, is_image: bool) -> [PartCost; 2] {
+        let encoder = self.activation_encoder.as_ref();
+        let encoder = encoder.map(|encoder| encoder.cost(input, s, is_image));
+        let transformer = self.transformer.cost(self.grid.slices.count + s);
+        [encoder.unwrap_or_default(), transformer]
     }
 
     /// Generates the slices of this layer.
@@ -146,9 +158,14 @@ impl LayerGenerator {
         let encoded = self
             .activation_encoder
             .as_ref()
-            .map(|encoder| encoder.forward(activations, pass));
-        let parts = [flattened, encoded, samples.image_features.clone()];
-        let features = Tensor::cat(parts.into_iter().flatten().collect(), 2);
+            .map(|encoder| encoder.forward(activations));
+        // One draw over both, as in the released code; the image features had their own.
+        let of_input = [flattened, encoded].into_iter().flatten();
+        let of_input = of_input
+            .reduce(|flattened, encoded| Tensor::cat(vec![flattened, encoded], 2))
+            .map(|features| pass.drop(features, self.dropout));
+        let parts = of_input.into_iter().chain(samples.image_features.clone());
+        let features = Tensor::cat(parts.collect(), 2);
         match self.sample_features {
             SampleFeatures::Plain => features,
             SampleFeatures::Standardized => standardize(features, samples.hidden.as_ref()),

@@ -21,6 +21,9 @@ mod activation_encoder;
 mod attention;
 mod config;
 pub mod construction;
+mod cost;
+#[cfg(feature = "flex")]
+mod cpu;
 mod feed_forward;
 mod generation;
 mod generator;
@@ -42,6 +45,7 @@ pub use config::{
     LearnedTensors, LogitsFeatures, LogitsStart, LogitsTokens, NonlinearFeatures, NormOrder,
     NormWeights, SampleFeatures, Size, TransformerConfig, WarmupHeadsConfig,
 };
+pub use cost::{EpisodeCost, PartCost};
 pub use feed_forward::FeedForward;
 pub use generation::Generation;
 pub use generator::WeightGenerator;

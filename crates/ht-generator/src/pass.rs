@@ -55,6 +55,12 @@ impl Pass {
         self.trace.is_some()
     }
 
+    /// Whether a part with this rate of dropout needs nothing of the pass.
+    #[cfg(feature = "flex")]
+    pub(crate) fn is_plain(&self, dropout: f64) -> bool {
+        self.trace.is_none() && (self.dropout.is_none() || dropout == 0.0)
+    }
+
     /// Runs a part whose results are named below `name`; without a trace nothing is named.
     pub(crate) fn within<T>(
         &mut self,

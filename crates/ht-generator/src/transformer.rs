@@ -8,9 +8,11 @@ use burn::module::Module;
 use burn::nn::LayerNorm;
 use burn::tensor::{Bool, Tensor};
 
+#[cfg(feature = "flex")]
+use crate::cpu::{PartKind, encoder_part};
 use crate::{
     Architecture, Attention, BlockActivation, FeedForward, LastBlock, NormOrder, ParameterInit,
-    Pass, TransformerConfig,
+    PartCost, Pass, TransformerConfig,
 };
 
 /// A part of a block around which the tokens can also pass.
@@ -27,6 +29,12 @@ impl Residual {
             norm: init.layer_norm(width),
             order,
         }
+    }
+
+    /// The same in the loops for CPU tensors, or none where they do not serve.
+    #[cfg(feature = "flex")]
+    fn around_on_cpu(&self, tokens: &Tensor<3>, part: &PartKind<'_>) -> Option<Tensor<3>> {
+        encoder_part(tokens, &self.norm, self.order, part)
     }
 
     /// The tokens plus what `part` makes of them.
@@ -86,6 +94,12 @@ impl TransformerBlock {
         self.finish(tokens, pass)
     }
 
+    /// Multiply-adds for `t` tokens.
+    fn cost(&self, t: usize) -> PartCost {
+        let feed_forward = self.feed_forward.as_ref().map(|part| part.cost(t));
+        self.attention.cost(t) + feed_forward.unwrap_or_default()
+    }
+
     /// Self-attention: the beginning of encoder and decoder blocks.
     fn attend(
         &self,
@@ -93,6 +107,13 @@ impl TransformerBlock {
         hidden: Option<&Tensor<2, Bool>>,
         pass: &mut Pass,
     ) -> Tensor<3> {
+        #[cfg(feature = "flex")]
+        if pass.is_plain(self.dropout)
+            && let Some(part) = self.attention.cpu_part(hidden)
+            && let Some(tokens) = self.attention_residual.around_on_cpu(&tokens, &part)
+        {
+            return tokens;
+        }
         self.attention_residual.around(tokens, |x| {
             let mixed = self.attention.forward(x.clone(), x, hidden, pass);
             pass.drop(mixed, self.dropout)
@@ -103,6 +124,13 @@ impl TransformerBlock {
     fn finish(&self, tokens: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
         let tokens = match (&self.feed_forward, &self.feed_forward_residual) {
             (Some(part), Some(residual)) => {
+                #[cfg(feature = "flex")]
+                if pass.is_plain(self.dropout)
+                    && let Some(part) = part.cpu_part()
+                    && let Some(tokens) = residual.around_on_cpu(&tokens, &part)
+                {
+                    return tokens;
+                }
                 residual.around(tokens, |x| pass.drop(part.forward(x), self.dropout))
             }
             _ => tokens,
@@ -203,6 +231,16 @@ impl Transformer {
             final_norm,
             decoder_norm: (is_pre && n_decoder > 0).then(|| init.layer_norm(width)),
         }
+    }
+
+    /// Multiply-adds for `t` tokens.
+    pub(crate) fn cost(&self, t: usize) -> PartCost {
+        let encoder = self.blocks.iter().map(|block| block.cost(t));
+        let decoder = self
+            .decoder
+            .iter()
+            .map(|block| block.block.cost(t) + block.cross_attention.cost(t));
+        encoder.chain(decoder).sum()
     }
 
     /// Blocks of the encoder.

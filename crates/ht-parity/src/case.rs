@@ -1,6 +1,6 @@
 //! A recorded case: one step of the released code with every intermediate result.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +32,12 @@ struct Description {
     sgd_lr: f64,
     #[serde(default)]
     num_trainable: Option<usize>,
+    #[serde(default)]
+    gradients_absent: Vec<String>,
+    #[serde(default)]
+    token_shapes: BTreeMap<String, Vec<usize>>,
+    #[serde(default)]
+    generated: Vec<String>,
 }
 
 fn default_rate() -> f64 {
@@ -59,6 +65,12 @@ pub struct Case {
     pub learning_rate: f64,
     /// Number of learned values, where it was recorded.
     pub num_trainable: Option<usize>,
+    /// Variables that nothing in the recorded loss depends on.
+    pub gradients_absent: BTreeSet<String>,
+    /// Length and width of the token sequence of each generated layer, where recorded.
+    pub token_shapes: BTreeMap<String, Vec<usize>>,
+    /// Names of the generated tensors, where recorded.
+    pub generated: BTreeSet<String>,
     /// Roles of the variables.
     roles: BTreeMap<String, String>,
 }
@@ -68,6 +80,10 @@ impl Case {
     pub(crate) fn parameter(&self, role: &str, theirs: &Array) -> Option<(Vec<f32>, Array)> {
         let has_role = |(_, other): &(&String, &String)| other.trim_end_matches("-eval") == role;
         let (name, _) = self.roles.iter().find(has_role)?;
+        let variable = self.recorded.get(&format!("var/{name}"))?;
+        if !variable.is_shaped_like(theirs) {
+            return None;
+        }
         let vector: Vec<f32> = self.parameters.to_data().iter::<f32>().collect();
         self.variables.pair(name, &vector, theirs)
     }
@@ -118,6 +134,7 @@ impl Case {
         };
 
         let flags = &description.config;
+        flags.check_repeatable(support.hidden.is_some())?;
         let [_, _, channels, height, width] = support.images.dims();
         let image = Geometry {
             channels,
@@ -133,7 +150,20 @@ impl Case {
         let variable = |name: &str| recorded.get(&format!("var/{name}"));
         let shapes = |name: &str| variable(name).map(|array| array.shape.clone());
         let variables = Variables::new(&description.canonical, shapes, &model)?;
+        let stranger = recorded
+            .keys()
+            .filter_map(|name| name.strip_prefix("var/"))
+            .find(|name| !variables.has(name));
+        if let Some(name) = stranger {
+            let cause = "it is recorded, but canonical does not name it";
+            return Err(ParityError::variable(name, cause));
+        }
         let parameters = variables.vector(variable, &device.clone().inner())?;
+        // The record may name a gradient by its tensor.
+        let plain = |name: &String| {
+            let name = name.strip_prefix("grad/").unwrap_or(name);
+            name.strip_suffix(":0").unwrap_or(name).to_owned()
+        };
         Ok(Self {
             model,
             variables,
@@ -143,6 +173,13 @@ impl Case {
             step: description.global_step,
             learning_rate: description.sgd_lr,
             num_trainable: description.num_trainable,
+            gradients_absent: description.gradients_absent.iter().map(plain).collect(),
+            token_shapes: description.token_shapes,
+            generated: description
+                .generated
+                .iter()
+                .map(|name| name.replace("-eval", ""))
+                .collect(),
             roles: description.canonical,
             recorded,
         })

@@ -2,20 +2,24 @@
 //!
 //! Forward results may differ by 1e-4 of a tensor's largest value, gradients by 1e-4 of the
 //! case's largest gradient (some are zero in exact arithmetic, and only rounding remains).
+//! Shapes must agree but for axes of length 1, and what makes a case must be there.
 
-use burn::tensor::{DType, Tensor};
-use ht_cnn::{LayerWeights, LogitsWeights};
+use burn::tensor::DType;
 use ht_episodes::EpisodeBatch;
-use ht_generator::{Pass, Trace};
-use ht_train::{BatchLoss, batch_loss, from_vector, gradient_vector, n_correct, query_loss};
+use ht_generator::Pass;
+use ht_train::{batch_loss, from_vector, gradient_vector};
 
 use crate::Case;
+use crate::ours::{Found, Ours};
 use crate::tensors::{Array, difference};
 
 const FORWARD: f64 = 1e-4;
 const GRADIENT: f64 = 1e-4;
 /// After 0, 1, 2 and 3 steps of SGD, relative to the loss or to 1.
 const SGD: [f64; 4] = [1e-4, 2e-5, 5e-4, 5e-3];
+
+/// Without these a record proves little.
+const REQUIRED: [&str; 3] = ["out/query_logits", "out/loss", "out/sgd_losses"];
 
 /// How far our results of one case are from the recorded ones.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,21 +34,51 @@ pub struct Deviations {
     pub failures: Vec<String>,
 }
 
-/// Everything we compute for a case.
-struct Ours {
-    trace: Trace,
-    loss: BatchLoss,
-    real_loss: Tensor<1>,
-    head_weights: Vec<f64>,
-    gradient: Vec<f32>,
-    accuracy: f32,
-    /// Convolution layers; the logits layer is number `depth + 1`.
-    depth: usize,
-}
-
 /// Runs a case and compares it; what differs is in the result.
 pub fn compare(case: &Case) -> Deviations {
     let mut deviations = Deviations::default();
+    let ours = Ours::of(case);
+    compare_description(case, &ours, &mut deviations);
+    for name in REQUIRED {
+        if !case.recorded.contains_key(name) {
+            deviations.failures.push(format!("{name}: not recorded"));
+        }
+    }
+    compare_gradients(case, &ours.gradient, &mut deviations);
+    for (name, theirs) in &case.recorded {
+        let (kind, rest) = name.split_once('/').unwrap_or((name.as_str(), ""));
+        match (kind, rest) {
+            // Variables are all named by `canonical`; the gradients were compared.
+            ("in" | "var" | "grad", _) => {}
+            ("out", "sgd_losses") => compare_sgd(case, theirs, &mut deviations),
+            ("out", "reg_terms") => match ours.penalties() {
+                Some(terms) => compare_terms(name, &terms, theirs, &mut deviations),
+                None => deviations.not_compared(name),
+            },
+            ("learned", rest) if rest.starts_with("head_") => {
+                compare_head(case, name, rest, theirs, &mut deviations);
+            }
+            _ => match ours.find(name) {
+                Found::One(ours) => deviations.add_array(name, &ours, theirs),
+                Found::EitherPass([support, query]) => {
+                    let [of_support, of_query] =
+                        [&support, &query].map(|ours| ours.deviation_from(theirs));
+                    let nearest = if of_support < of_query {
+                        support
+                    } else {
+                        query
+                    };
+                    deviations.add_array(name, &nearest, theirs);
+                }
+                Found::Nothing => deviations.not_compared(name),
+            },
+        }
+    }
+    deviations
+}
+
+/// What the JSON file says of the model, besides its flags.
+fn compare_description(case: &Case, ours: &Ours, deviations: &mut Deviations) {
     let n_parameters = case.parameters.dims()[0];
     if case.num_trainable.is_some_and(|n| n != n_parameters) {
         deviations.failures.push(format!(
@@ -52,67 +86,126 @@ pub fn compare(case: &Case) -> Deviations {
             case.num_trainable
         ));
     }
-    let ours = run(case);
-    let largest_gradient = case
-        .recorded
-        .iter()
-        .filter(|(name, _)| name.starts_with("grad/"))
-        .fold(0f32, |largest, (_, array)| largest.max(array.largest()));
-    for (name, theirs) in &case.recorded {
-        if name.starts_with("in/") || name.starts_with("var/") {
-            continue;
-        }
-        if let Some(variable) = name.strip_prefix("grad/") {
-            match case.variables.pair(variable, &ours.gradient, theirs) {
-                Some((ours, theirs)) => {
-                    let deviation = difference(&ours, &theirs.values) / f64::from(largest_gradient);
-                    deviations.gradient = deviations.gradient.max(deviation);
-                    deviations.add(name, deviation, GRADIENT);
-                }
-                None => deviations.not_compared(name),
-            }
-        } else if name == "out/sgd_losses" {
-            let losses = sgd_losses(case, theirs.values.len());
-            for (step, (ours, theirs)) in losses.iter().zip(&theirs.values).enumerate() {
-                let theirs = f64::from(*theirs);
-                let deviation = (ours - theirs).abs() / theirs.abs().max(1.0);
-                let tolerance = SGD.get(step).copied().unwrap_or(SGD[3]);
-                deviations.add(&format!("{name} after step {step}"), deviation, tolerance);
-            }
-        } else if let Some(head) = name.strip_prefix("learned/head_") {
-            // A head is its parameters and nothing else.
-            let role = format!("cnn.head_{}", head.replace("-eval", "").replace('/', "."));
-            match case.parameter(&role, theirs) {
-                Some((ours, theirs)) => {
-                    let deviation = difference(&ours, &theirs.values);
-                    deviations.add(name, deviation, FORWARD);
-                }
-                None => deviations.not_compared(name),
-            }
-        } else {
-            let summed = theirs.sum();
-            let theirs = if name == "out/reg_terms" {
-                &summed
-            } else {
-                theirs
-            };
-            match ours.find(name) {
-                Found::One(ours) => {
-                    deviations.add_forward(name, ours.deviation_from(theirs), FORWARD);
-                }
-                // The record does not say which pass it shows.
-                Found::EitherPass(passes) => {
-                    let deviation = passes
-                        .iter()
-                        .map(|ours| ours.deviation_from(theirs))
-                        .fold(f64::INFINITY, f64::min);
-                    deviations.add_forward(name, deviation, FORWARD);
-                }
-                Found::Nothing => deviations.not_compared(name),
-            }
+    for (layer, theirs) in &case.token_shapes {
+        let ours = ours.token_shape(layer);
+        if ours.as_ref() != Some(theirs) {
+            deviations.failures.push(format!(
+                "token_shapes: {layer} is {theirs:?}, ours {ours:?}"
+            ));
         }
     }
-    deviations
+    let generated = ours.generated();
+    if !case.generated.is_empty() && case.generated != generated {
+        let differing = case.generated.symmetric_difference(&generated);
+        let differing: Vec<&String> = differing.collect();
+        deviations
+            .failures
+            .push(format!("generated: only one of us generates {differing:?}"));
+    }
+    // A tensor that both have, but from different sources, may still be alike.
+    for name in case.recorded.keys() {
+        let is_generated = |path: &str| {
+            let path = path.replace("-eval", "");
+            generated.contains(&format!("gen/{path}"))
+        };
+        let is_wrong = match name.split_once('/') {
+            Some(("gen", path)) => !is_generated(path),
+            Some(("learned", path)) => is_generated(path),
+            _ => false,
+        };
+        if is_wrong {
+            let line = format!("{name}: learned there and generated here, or the other way round");
+            deviations.failures.push(line);
+        }
+    }
+}
+
+/// Compares the gradient of every variable; where the released code has none, ours is zero.
+fn compare_gradients(case: &Case, ours: &[f32], deviations: &mut Deviations) {
+    let gradients = || {
+        let recorded = case.recorded.iter();
+        recorded.filter_map(|(name, array)| Some((name.strip_prefix("grad/")?, array)))
+    };
+    let largest = gradients().fold(0f32, |largest, (_, array)| largest.max(array.largest()));
+    let largest = f64::from(largest);
+    for variable in case.variables.names() {
+        let name = format!("grad/{variable}");
+        let is_absent = case.gradients_absent.contains(variable);
+        let Some(theirs) = case.recorded.get(&name) else {
+            if is_absent {
+                let ours = case.variables.values(variable, ours).unwrap_or_default();
+                let size = ours.iter().fold(0f32, |size, value| size.max(value.abs()));
+                deviations.add_gradient(&name, f64::from(size) / largest);
+            } else {
+                deviations.failures.push(format!("{name}: not recorded"));
+            }
+            continue;
+        };
+        let value = case.recorded.get(&format!("var/{variable}"));
+        if let Some(value) = value.filter(|value| !value.is_shaped_like(theirs)) {
+            deviations.other_shape(&name, &value.shape, &theirs.shape);
+            continue;
+        }
+        match case.variables.pair(variable, ours, theirs) {
+            Some((ours, theirs)) => {
+                deviations.add_gradient(&name, difference(&ours, &theirs.values) / largest);
+            }
+            None => deviations.not_compared(&name),
+        }
+    }
+    for (variable, _) in gradients().filter(|(name, _)| !case.variables.has(name)) {
+        deviations.not_compared(&format!("grad/{variable}"));
+    }
+    for variable in &case.gradients_absent {
+        if !case.variables.has(variable) {
+            deviations.not_compared(&format!("gradients_absent: {variable}"));
+        }
+    }
+}
+
+fn compare_sgd(case: &Case, theirs: &Array, deviations: &mut Deviations) {
+    if theirs.values.len() != SGD.len() {
+        return deviations.other_shape("out/sgd_losses", &[SGD.len()], &theirs.shape);
+    }
+    for (step, (ours, theirs)) in sgd_losses(case).iter().zip(&theirs.values).enumerate() {
+        let theirs = f64::from(*theirs);
+        let deviation = (ours - theirs).abs() / theirs.abs().max(1.0);
+        let name = format!("out/sgd_losses after step {step}");
+        deviations.add(&name, deviation, SGD[step]);
+    }
+}
+
+/// Compares the terms of a sum one by one, each relative to itself. Their order says nothing,
+/// so both are sorted.
+fn compare_terms(name: &str, ours: &Array, theirs: &Array, deviations: &mut Deviations) {
+    if !ours.is_shaped_like(theirs) {
+        return deviations.other_shape(name, &ours.shape, &theirs.shape);
+    }
+    let [ours, theirs] = [ours, theirs].map(|terms| {
+        let mut values = terms.values.clone();
+        values.sort_by(f32::total_cmp);
+        values
+    });
+    let deviation = ours.iter().zip(&theirs).map(|(&ours, &theirs)| {
+        let [ours, theirs] = [ours, theirs].map(|term| Array {
+            shape: Vec::new(),
+            values: vec![term],
+        });
+        ours.deviation_from(&theirs)
+    });
+    deviations.add_forward(name, deviation.fold(0.0, f64::max), FORWARD);
+}
+
+/// A head is its parameters and nothing else.
+fn compare_head(case: &Case, name: &str, path: &str, theirs: &Array, deviations: &mut Deviations) {
+    let role = format!("cnn.{}", path.replace("-eval", "").replace('/', "."));
+    match case.parameter(&role, theirs) {
+        Some((ours, theirs)) => {
+            let deviation = difference(&ours, &theirs.values);
+            deviations.add(name, deviation, FORWARD);
+        }
+        None => deviations.not_compared(name),
+    }
 }
 
 impl Deviations {
@@ -127,6 +220,20 @@ impl Deviations {
         self.add(name, deviation, tolerance);
     }
 
+    /// Adds a forward result that must have the recorded shape.
+    fn add_array(&mut self, name: &str, ours: &Array, theirs: &Array) {
+        if ours.is_shaped_like(theirs) {
+            self.add_forward(name, ours.deviation_from(theirs), FORWARD);
+        } else {
+            self.other_shape(name, &ours.shape, &theirs.shape);
+        }
+    }
+
+    fn add_gradient(&mut self, name: &str, deviation: f64) {
+        self.gradient = self.gradient.max(deviation);
+        self.add(name, deviation, GRADIENT);
+    }
+
     fn add(&mut self, name: &str, deviation: f64, tolerance: f64) {
         self.n_compared += 1;
         // Not a number is no agreement.
@@ -137,39 +244,14 @@ impl Deviations {
         }
     }
 
+    fn other_shape(&mut self, name: &str, ours: &[usize], theirs: &[usize]) {
+        self.failures
+            .push(format!("{name}: shape {theirs:?}, ours {ours:?}"));
+    }
+
     pub(crate) fn not_compared(&mut self, name: &str) {
         self.failures
             .push(format!("{name}: nothing to compare it with"));
-    }
-}
-
-fn run(case: &Case) -> Ours {
-    let mut pass = Pass::evaluation().traced();
-    let model = from_vector(case.model.clone(), &case.parameters);
-    let loss = batch_loss(&model, &case.batch, &case.loss, case.step, &mut pass);
-    let real_loss = query_loss(
-        &loss.logits,
-        &case.batch.query,
-        None,
-        case.loss.label_smoothing,
-    );
-    let gradient = gradient_vector(&model, loss.total.clone().backward());
-    let labels = case.batch.query.labels.clone().inner();
-    let n_query = labels.dims()[1];
-    let n_correct: usize = n_correct(loss.logits.clone().inner(), labels, None)
-        .iter()
-        .sum();
-    Ours {
-        trace: pass.into_trace(),
-        real_loss,
-        head_weights: match model.warmup_heads() {
-            Some(heads) => heads.loss_weights(case.step),
-            None => vec![1.0],
-        },
-        loss,
-        accuracy: n_correct as f32 / n_query as f32,
-        gradient: gradient.into_data().iter::<f32>().collect(),
-        depth: case.model.spec().layers.len(),
     }
 }
 
@@ -177,7 +259,7 @@ fn run(case: &Case) -> Ours {
 ///
 /// The steps multiply rounding errors by thousands in some cases. So they are made in double
 /// precision where the device has it; what is left is the rounding of the record.
-fn sgd_losses(case: &Case, n_losses: usize) -> Vec<f64> {
+fn sgd_losses(case: &Case) -> Vec<f64> {
     let device = case.parameters.device();
     let dtype = if device.supports_dtype(DType::F64) {
         DType::F64
@@ -192,186 +274,16 @@ fn sgd_losses(case: &Case, n_losses: usize) -> Vec<f64> {
     support.images = support.images.cast(dtype);
     query.images = query.images.cast(dtype);
     let batch = EpisodeBatch { support, query };
-    let mut losses = Vec::with_capacity(n_losses);
-    for step in 0..n_losses {
+    let mut losses = Vec::with_capacity(SGD.len());
+    for step in 0..SGD.len() {
         let model = from_vector(case.model.clone(), &parameters);
         let evaluation = &mut Pass::evaluation();
         let loss = batch_loss(&model, &batch, &case.loss, case.step, evaluation);
         losses.push(loss.total.clone().inner().into_scalar::<f64>());
-        if step + 1 < n_losses {
+        if step + 1 < SGD.len() {
             let gradient = gradient_vector(&model, loss.total.backward());
             parameters = parameters - gradient * case.learning_rate;
         }
     }
     losses
-}
-
-enum Found {
-    One(Array),
-    EitherPass([Array; 2]),
-    Nothing,
-}
-
-impl From<Option<Array>> for Found {
-    fn from(array: Option<Array>) -> Self {
-        array.map_or(Self::Nothing, Self::One)
-    }
-}
-
-impl Ours {
-    /// Our tensor of a recorded name, in the recorded layout.
-    fn find(&self, name: &str) -> Found {
-        // The query pass's own copies have a suffix; both passes are looked at anyway.
-        let name = name.replace("-eval", "");
-        let parts: Vec<&str> = name.split('/').collect();
-        match parts.as_slice() {
-            ["feat", "shared"] => self.traced("image_features"),
-            ["feat", layer] => self.traced_in(layer, "features"),
-            ["seq_in", layer] => self.traced_in(layer, "tokens"),
-            ["blocks", layer] => self.traced_in(layer, "blocks"),
-            ["attn", layer, block] => self.traced_block(layer, block, "attention"),
-            ["attn_self", layer, block] => self.traced_block(layer, block, "self/attention"),
-            ["attn_cross", layer, block] => self.traced_block(layer, block, "cross/attention"),
-            ["enc_out" | "dec_out", layer, block] => self.traced_block(layer, block, "output"),
-            ["act_support", layer] => self.support_activations(layer),
-            ["act_query", layer] => self.query_activations(layer),
-            ["gen" | "learned", layer, kind, tensor] => self.weights(layer, kind, tensor),
-            ["out", rest @ ..] => self.result(rest).into(),
-            _ => Found::Nothing,
-        }
-    }
-
-    fn traced(&self, name: &str) -> Found {
-        self.trace.get(name).cloned().map(Array::from).into()
-    }
-
-    fn traced_in(&self, layer: &str, name: &str) -> Found {
-        match self.scope(layer) {
-            Some(scope) => self.traced(&format!("{scope}/{name}")),
-            None => Found::Nothing,
-        }
-    }
-
-    fn traced_block(&self, layer: &str, block: &str, name: &str) -> Found {
-        let block = block.replace("enc_", "block_").replace("dec_", "decoder_");
-        self.traced_in(layer, &format!("{block}/{name}"))
-    }
-
-    /// Number of a layer, from 0; the logits layer is `depth`.
-    fn number(&self, layer: &str) -> Option<usize> {
-        let number: usize = layer.strip_prefix("layer_")?.parse().ok()?;
-        number.checked_sub(1).filter(|&l| l <= self.depth)
-    }
-
-    fn scope(&self, layer: &str) -> Option<String> {
-        self.number(layer).map(|l| {
-            if l == self.depth {
-                "logits".to_owned()
-            } else {
-                layer.to_owned()
-            }
-        })
-    }
-
-    fn support_activations(&self, layer: &str) -> Found {
-        match self.traced_in(layer, "activations") {
-            // [1, S, C, H, W] to [1, S, H, W, C].
-            Found::One(array) if array.shape.len() == 5 => {
-                Found::One(array.permuted(&[0, 1, 3, 4, 2]))
-            }
-            found => found,
-        }
-    }
-
-    fn query_activations(&self, layer: &str) -> Found {
-        if let Some(head) = layer.strip_prefix("head_") {
-            let logits = self.number(head).and_then(|l| self.loss.head_logits.get(l));
-            return logits.map(array).into();
-        }
-        match self.number(layer) {
-            Some(l) if l == self.depth => Found::One(array(&self.loss.logits)),
-            Some(l) => {
-                let activations = self.loss.activations.get(l).cloned();
-                let nhwc = activations.map(|a| a.into_images().permute([0, 1, 3, 4, 2]));
-                nhwc.as_ref().map(array).into()
-            }
-            None => Found::Nothing,
-        }
-    }
-
-    /// A weight as applied in the support pass or in the query pass.
-    fn weights(&self, layer: &str, kind: &str, tensor: &str) -> Found {
-        let Some(l) = self.number(layer) else {
-            return Found::Nothing;
-        };
-        let passes = if l == self.depth {
-            let generation = &self.loss.generation;
-            let weights = [&generation.support_logits, &generation.cnn.logits];
-            weights.map(|weights| logits_weight(weights, kind, tensor))
-        } else {
-            let generation = &self.loss.generation;
-            let support = generation.layers[l].support_weights(1);
-            let weights = [&support, &generation.cnn.layers[l]];
-            weights.map(|weights| layer_weight(weights, kind, tensor))
-        };
-        match passes {
-            [Some(support), Some(query)] => Found::EitherPass([support, query]),
-            _ => Found::Nothing,
-        }
-    }
-
-    fn result(&self, name: &[&str]) -> Option<Array> {
-        let scalar = |tensor: &Tensor<1>| array(&tensor.clone().inner());
-        let list = |values: Vec<f32>| Array {
-            shape: vec![values.len()],
-            values,
-        };
-        match name {
-            ["query_logits"] => Some(array(&self.loss.logits)),
-            ["query_pred"] => {
-                let predicted = self.loss.logits.clone().inner().argmax(2);
-                Some(list(predicted.into_data().iter::<f32>().collect()))
-            }
-            ["accuracy"] => Some(list(vec![self.accuracy])),
-            ["loss"] => Some(scalar(&self.loss.total)),
-            ["loss_ce"] => Some(scalar(&self.loss.cross_entropy)),
-            // The single terms are compared by their sum.
-            ["loss_reg" | "reg_terms"] => self.loss.penalty.as_ref().map(scalar),
-            ["head_logits", layer] => {
-                let logits = self.loss.head_logits.get(self.number(layer)?)?;
-                Some(array(logits))
-            }
-            ["head_losses"] => {
-                let losses = self.loss.heads.iter().chain([&self.real_loss]);
-                Some(list(losses.flat_map(|loss| scalar(loss).values).collect()))
-            }
-            ["head_loss_weights"] => {
-                Some(list(self.head_weights.iter().map(|&w| w as f32).collect()))
-            }
-            _ => None,
-        }
-    }
-}
-
-fn layer_weight(weights: &LayerWeights, kind: &str, tensor: &str) -> Option<Array> {
-    match (kind, tensor) {
-        // [1, O, I, F, F] to [1, F, F, I, O].
-        ("conv", "kernel") => Some(array(&weights.kernel.clone().permute([0, 3, 4, 2, 1]))),
-        ("conv", "bias") => weights.bias.as_ref().map(array),
-        ("batch_normalization", "gamma") => Some(array(&weights.scale)),
-        ("batch_normalization", "beta") => Some(array(&weights.shift)),
-        _ => None,
-    }
-}
-
-fn logits_weight(weights: &LogitsWeights, kind: &str, tensor: &str) -> Option<Array> {
-    match (kind, tensor) {
-        ("fc", "kernel") => Some(array(&weights.kernel.clone().swap_dims(1, 2))),
-        ("fc", "bias") => Some(array(&weights.bias)),
-        _ => None,
-    }
-}
-
-fn array<const D: usize>(tensor: &Tensor<D>) -> Array {
-    Array::from(tensor.to_data())
 }

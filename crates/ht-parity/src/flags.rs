@@ -16,8 +16,8 @@ use crate::ParityError;
 
 /// The flags that change what one step computes, under their own names.
 ///
-/// `cnn_dropout_rate` is not among them: it acts on no result of a training step
-/// (docs/paper.md, deviation D11).
+/// `cnn_dropout_rate` is not among them: it acts on no result of a training step, whatever its
+/// value (docs/paper.md, deviation D11). Neither are the flags without effect.
 #[derive(Clone, Debug, Deserialize)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -31,13 +31,21 @@ pub struct ReleasedFlags {
     dropout_rate: f64,
     embedding_dim: usize,
     fe_dropout: f64,
+    #[serde(default = "trainers_feature_layers")]
+    feature_layers: usize,
     generate_bias: bool,
     generate_bn: bool,
+    #[serde(default = "joint")]
+    generator: String,
     heads: usize,
     internal_dim_frac: f64,
     kernel_size: usize,
-    l2_reg_weight: f64,
+    l2_reg_weight: Option<f64>,
     logits_feature_extractor: String,
+    #[serde(default)]
+    max_prob_remove_labeled: f64,
+    #[serde(default)]
+    max_prob_remove_unlabeled: f64,
     nonlinear_feature: bool,
     num_features: Option<usize>,
     num_layers: usize,
@@ -58,6 +66,15 @@ pub struct ReleasedFlags {
     value_dim_frac: f64,
     var_reg_weight: f64,
     weight_allocation: String,
+}
+
+/// What the trainer gives a model, whose own default is another.
+fn trainers_feature_layers() -> usize {
+    2
+}
+
+fn joint() -> String {
+    "joint".to_owned()
 }
 
 fn unknown(flag: &'static str, value: &str, cause: &'static str) -> ParityError {
@@ -108,11 +125,59 @@ impl ReleasedFlags {
         })
     }
 
+    /// Refuses flags under which a recorded step has drawn numbers that are not in the record;
+    /// `has_mask` where the removed samples are.
+    ///
+    /// # Errors
+    /// A flag of dropout, or of removal without a mask.
+    pub(crate) fn check_repeatable(&self, has_mask: bool) -> Result<(), ParityError> {
+        let dropout = "dropout is drawn at random, expected 0 in a recorded step";
+        let removal = "samples are removed at random, expected 0 or a recorded in/support_mask";
+        for (flag, rate, is_recorded, cause) in [
+            ("dropout_rate", self.dropout_rate, false, dropout),
+            ("fe_dropout", self.fe_dropout, false, dropout),
+            ("shared_fe_dropout", self.shared_fe_dropout, false, dropout),
+            (
+                "max_prob_remove_labeled",
+                self.max_prob_remove_labeled,
+                has_mask,
+                removal,
+            ),
+            (
+                "max_prob_remove_unlabeled",
+                self.max_prob_remove_unlabeled,
+                has_mask,
+                removal,
+            ),
+        ] {
+            if rate != 0.0 && !is_recorded {
+                return Err(unknown(flag, &rate.to_string(), cause));
+            }
+        }
+        Ok(())
+    }
+
     /// The generator that the flags describe, with `warmup_steps` of its heads.
     ///
     /// # Errors
     /// A flag without counterpart.
     pub fn generator(&self, warmup_steps: u64) -> Result<GeneratorConfig, ParityError> {
+        if self.generator != "joint" {
+            let cause = "it does not run in the released code and is left out (docs/paper.md, D16)";
+            return Err(unknown("generator", &self.generator, cause));
+        }
+        if self.feature_layers != trainers_feature_layers() {
+            let cause = "no flag of the released scripts, whose trainer fixes it at 2";
+            return Err(unknown(
+                "feature_layers",
+                &self.feature_layers.to_string(),
+                cause,
+            ));
+        }
+        if self.train_heads && warmup_steps == 0 {
+            let cause = "heads without warmup_steps have no weights";
+            return Err(unknown("train_heads", "true", cause));
+        }
         if self.shared_head_weight > 0.0 {
             let value = self.shared_head_weight.to_string();
             let cause = "the head on real classes is left out (docs/paper.md, D13)";
@@ -163,7 +228,7 @@ impl ReleasedFlags {
             image_encoder: self.image_encoder()?,
             activation_encoder: self.activation_encoder(),
             transformer: self.transformer()?,
-            warmup_heads: (self.train_heads && warmup_steps > 0).then_some(WarmupHeadsConfig {
+            warmup_heads: self.train_heads.then_some(WarmupHeadsConfig {
                 steps: warmup_steps,
             }),
         })
@@ -174,7 +239,7 @@ impl ReleasedFlags {
         LossConfig {
             label_smoothing,
             weight_variation: self.var_reg_weight,
-            squared_kernels: self.l2_reg_weight,
+            squared_kernels: self.l2_reg_weight.unwrap_or(0.0),
         }
     }
 
@@ -246,5 +311,82 @@ impl ReleasedFlags {
                 last_block,
             }),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// The flags of the recorded cases' base, with some of them changed.
+    fn flags(changes: &[(&str, Value)]) -> ReleasedFlags {
+        let mut flags = json!({
+            "add_trainable_weights": false, "cnn_activation": "relu", "cnn_dropout_rate": 0.0,
+            "cnn_model_name": "maxpool-4-layer", "default_num_channels": 8, "dropout_rate": 0.0,
+            "embedding_dim": 16, "fe_dropout": 0.0, "feature_layers": 2, "generate_bias": false,
+            "generate_bn": false, "generator": "joint", "heads": 2, "image_size": 28,
+            "internal_dim_frac": 1.0, "kernel_size": 3, "l2_reg_weight": 1e-4,
+            "logits_feature_extractor": "default", "max_prob_remove_labeled": 0,
+            "max_prob_remove_unlabeled": 0, "nonlinear_feature": false, "num_features": 8,
+            "num_layers": 2, "number_of_trained_cnn_layers": 0, "query_key_dim_frac": 1.0,
+            "separate_bn_vars": false, "shared_fe_dropout": 0.0,
+            "shared_feature_extractor": "4-layer", "shared_feature_extractor_padding": "same",
+            "shared_features_dim": 16, "shared_head_weight": 0.0, "skip_last_nonlinearity": false,
+            "stride": 1, "train_heads": false, "transformer_activation": "softmax",
+            "transformer_nonlinearity": "relu", "use_decoder": false, "value_dim_frac": 1.0,
+            "var_reg_weight": 0.0, "weight_allocation": "OUTPUT_CHANNEL",
+        });
+        for (name, value) in changes {
+            flags[*name] = value.clone();
+        }
+        serde_json::from_value(flags).expect("all flags")
+    }
+
+    fn refused(result: Result<impl Sized, ParityError>, flag: &str) {
+        let error = result.err().expect("refused").to_string();
+        assert!(error.starts_with(&format!("flag {flag} = ")), "{error}");
+    }
+
+    #[test]
+    fn flags_that_change_the_model_are_refused_or_kept() {
+        assert!(flags(&[]).generator(0).is_ok());
+        for (name, value) in [
+            ("generator", json!("separate")),
+            ("feature_layers", json!(3)),
+            ("shared_head_weight", json!(0.5)),
+            ("train_heads", json!(true)),
+            ("cnn_model_name", json!("5-layer")),
+            ("transformer_nonlinearity", json!("swish")),
+        ] {
+            refused(flags(&[(name, value)]).generator(0), name);
+        }
+        let heads = flags(&[("train_heads", json!(true))]).generator(300);
+        assert_eq!(
+            heads.expect("with steps").warmup_heads,
+            Some(WarmupHeadsConfig { steps: 300 })
+        );
+        let factors = [json!(0.5), json!(null)].map(|value| {
+            let loss = flags(&[("l2_reg_weight", value)]).loss(0.0);
+            loss.squared_kernels.to_string()
+        });
+        assert_eq!(factors, ["0.5", "0"]);
+    }
+
+    #[test]
+    fn what_was_drawn_at_random_must_be_recorded() {
+        for name in ["dropout_rate", "fe_dropout", "shared_fe_dropout"] {
+            let flags = flags(&[(name, json!(0.1))]);
+            refused(flags.check_repeatable(true), name);
+        }
+        for name in ["max_prob_remove_labeled", "max_prob_remove_unlabeled"] {
+            let flags = flags(&[(name, json!(0.1))]);
+            refused(flags.check_repeatable(false), name);
+            assert!(flags.check_repeatable(true).is_ok());
+        }
+        // Acts on nothing that is recorded.
+        let flags = flags(&[("cnn_dropout_rate", json!(0.1))]);
+        assert!(flags.check_repeatable(false).is_ok());
     }
 }

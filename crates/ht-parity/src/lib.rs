@@ -17,6 +17,7 @@ mod functions;
 mod image_operations;
 mod import;
 mod names;
+mod ours;
 mod report;
 mod roles;
 mod schedules;

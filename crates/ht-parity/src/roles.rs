@@ -19,17 +19,34 @@ pub enum Layout {
 }
 
 impl Layout {
+    /// The variable's axes in our order; none where the orders are the same.
+    fn order(self) -> Option<&'static [usize]> {
+        match self {
+            Self::Same | Self::Row(_) => None,
+            Self::Kernel => Some(&[3, 2, 0, 1]),
+            Self::Transposed => Some(&[1, 0]),
+        }
+    }
+
+    /// The shape of a variable in our order; none if it has another number of axes.
+    pub fn shape(self, theirs: &[usize]) -> Option<Vec<usize>> {
+        let Some(order) = self.order() else {
+            return Some(theirs.to_vec());
+        };
+        let is_known = order.len() == theirs.len();
+        is_known.then(|| order.iter().map(|&axis| theirs[axis]).collect())
+    }
+
     /// The variable in our order of values.
     pub fn to_ours(self, theirs: &Array) -> Result<Array, String> {
-        let (axes, order): (usize, &[usize]) = match self {
-            Self::Same | Self::Row(_) => return Ok(theirs.clone()),
-            Self::Kernel => (4, &[3, 2, 0, 1]),
-            Self::Transposed => (2, &[1, 0]),
-        };
-        if theirs.shape.len() != axes {
-            return Err(format!("shape {:?}, expected {axes} axes", theirs.shape));
+        match self.order() {
+            None => Ok(theirs.clone()),
+            Some(order) if order.len() == theirs.shape.len() => Ok(theirs.permuted(order)),
+            Some(order) => {
+                let axes = order.len();
+                Err(format!("shape {:?}, expected {axes} axes", theirs.shape))
+            }
         }
-        Ok(theirs.permuted(order))
     }
 }
 

@@ -38,6 +38,11 @@ impl Array {
         }
     }
 
+    /// Whether the shapes are the same but for axes of length 1.
+    pub fn is_shaped_like(&self, other: &Self) -> bool {
+        same_shape(&self.shape, &other.shape)
+    }
+
     /// The sum of all values, as an array of one.
     #[must_use]
     pub fn sum(&self) -> Self {
@@ -82,6 +87,12 @@ impl Array {
         let values: Vec<i32> = self.values.iter().map(|&value| value as i32).collect();
         Tensor::from_data(TensorData::new(values, self.shape.clone()), device)
     }
+}
+
+/// Whether two shapes are the same but for axes of length 1.
+pub(crate) fn same_shape(ours: &[usize], theirs: &[usize]) -> bool {
+    let [ours, theirs] = [ours, theirs].map(|shape| shape.iter().filter(|&&size| size != 1));
+    ours.eq(theirs)
 }
 
 /// The largest difference; infinite where the numbers of values differ or one is no number.
@@ -168,6 +179,18 @@ mod tests {
         assert_eq!(turned.shape, [3, 2]);
         assert_eq!(turned.values, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
         assert_eq!(turned.permuted(&[1, 0]), array);
+    }
+
+    #[test]
+    fn axes_of_length_one_do_not_count() {
+        let array = |shape: &[usize]| Array {
+            shape: shape.to_vec(),
+            values: Vec::new(),
+        };
+        assert!(array(&[1, 2, 3]).is_shaped_like(&array(&[2, 1, 3, 1])));
+        assert!(array(&[1]).is_shaped_like(&array(&[])));
+        assert!(!array(&[2, 3]).is_shaped_like(&array(&[3, 2])));
+        assert!(!array(&[2, 3]).is_shaped_like(&array(&[6])));
     }
 
     #[test]

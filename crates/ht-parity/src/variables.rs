@@ -7,6 +7,7 @@ use ht_generator::WeightGenerator;
 use ht_train::slots;
 
 use crate::roles::{Layout, place_of};
+use crate::tensors::same_shape;
 use crate::{Array, ParityError};
 
 /// Where the values of one variable stand in the parameter vector.
@@ -52,13 +53,12 @@ impl Variables {
             })?;
             let len: usize = shape.iter().product();
             let (offset, expected) = match place.layout {
-                Layout::Row(row) => {
-                    let width = ours.last().copied().unwrap_or(1);
-                    (row * width, width)
-                }
-                _ => (0, ours.iter().product()),
+                Layout::Row(row) => (row.saturating_mul(len), ours.get(1..).unwrap_or_default()),
+                _ => (0, ours.as_slice()),
             };
-            if len != expected || offset + len > ours.iter().product() {
+            let is_inside = offset.saturating_add(len) <= ours.iter().product();
+            let fits = |shape: Vec<usize>| same_shape(expected, &shape);
+            if !(is_inside && place.layout.shape(&shape).is_some_and(fits)) {
                 let cause = format!("shape {shape:?}, expected one that fits {ours:?}");
                 return Err(ParityError::variable(name, cause));
             }
@@ -104,11 +104,27 @@ impl Variables {
         ))
     }
 
+    /// The names of all variables.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.ranges.keys().map(String::as_str)
+    }
+
+    /// Whether there is a variable of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.ranges.contains_key(name)
+    }
+
+    /// The part of a vector that belongs to a variable.
+    pub fn values<'a>(&self, name: &str, vector: &'a [f32]) -> Option<&'a [f32]> {
+        let range = self.ranges.get(name)?;
+        vector.get(range.start..range.start + range.len)
+    }
+
     /// The part of a vector that belongs to a variable, and an array of the variable's
     /// layout brought into the same order.
     pub fn pair(&self, name: &str, vector: &[f32], theirs: &Array) -> Option<(Vec<f32>, Array)> {
-        let range = self.ranges.get(name)?;
-        let ours = vector.get(range.start..range.start + range.len)?;
-        Some((ours.to_vec(), range.layout.to_ours(theirs).ok()?))
+        let ours = self.values(name, vector)?.to_vec();
+        let layout = self.ranges.get(name)?.layout;
+        Some((ours, layout.to_ours(theirs).ok()?))
     }
 }

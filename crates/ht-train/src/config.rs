@@ -8,7 +8,7 @@ use std::path::Path;
 
 use ht_cnn::CnnConfig;
 use ht_episodes::{
-    ClassRotation, Division, EpisodeAugmentation, EpisodeSpec, ImageSource, Irregular,
+    ClassRotation, Division, EpisodeAugmentation, EpisodeSpec, ImageJitter, ImageSource, Irregular,
     PhotoAugmentation, QueryPool, Removal, SplitConfig, Unlabelled,
 };
 use ht_generator::{GeneratorConfig, HiddenSamples};
@@ -78,6 +78,8 @@ pub struct EpisodesConfig {
     pub augmentation: Option<EpisodeAugmentation>,
     /// Photo augmentation, in training, or none.
     pub photo: Option<PhotoAugmentation>,
+    /// Small changes of each image alone, in training, or none.
+    pub jitter: Option<ImageJitter>,
 }
 
 /// Unlabelled support images: M may differ between training and evaluation.
@@ -124,6 +126,7 @@ impl EpisodesConfig {
             removal: self.removal.unwrap_or_default(),
             augmentation: self.augmentation,
             photo: self.photo,
+            jitter: self.jitter,
         }
     }
 }

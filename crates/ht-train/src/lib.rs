@@ -52,8 +52,8 @@ pub use parameters::{ParameterSlot, from_vector, gradient_vector, slots, to_vect
 pub use pixel_nn::pixel_nearest_neighbour;
 pub use run_dir::{RunDir, RunInfo};
 pub use schedule::{Decay, ScheduleConfig};
-pub use step::{Objective, StepResult, meta_gradient};
-pub use train::{Compute, TrainEvent, TrainOutcome, train};
+pub use step::{Objective, StepFigures, StepResult, meta_gradient};
+pub use train::{Compute, TrainEvent, TrainOutcome, train, training_batches};
 
 /// The README's library example, so that the compiler reads it.
 #[cfg(doctest)]

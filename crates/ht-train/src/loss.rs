@@ -4,7 +4,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, Int, Tensor, assert_shape};
 use ht_cnn::Activations;
 use ht_episodes::{EpisodeBatch, QuerySet};
-use ht_generator::{Generation, Pass, WeightGenerator};
+use ht_generator::{Generation, Pass, WarmupHeads, WeightGenerator};
 use serde::{Deserialize, Serialize};
 
 /// What is added to plain cross-entropy; all zero where the section is left out.
@@ -17,7 +17,8 @@ pub struct LossConfig {
     /// Factor of [`Generation::variation`](ht_generator::Generation::variation).
     #[serde(default)]
     pub weight_variation: f64,
-    /// Factor of [`Generation::squared_kernels`](ht_generator::Generation::squared_kernels).
+    /// Factor of [`Generation::squared_kernels`](ht_generator::Generation::squared_kernels) and of
+    /// the same sum over the warm-up heads.
     #[serde(default)]
     pub squared_kernels: f64,
 }
@@ -29,8 +30,9 @@ pub struct BatchLoss {
     pub total: Tensor<1>,
     /// `[1]`: cross-entropy, heads included.
     pub cross_entropy: Tensor<1>,
-    /// `[1]`: what weight variation and squared kernels add, if anything.
-    pub penalty: Option<Tensor<1>>,
+    /// `[1]` each: what every tensor adds by its weight variation and every kernel by its
+    /// squares.
+    pub penalties: Vec<Tensor<1>>,
     /// `[1]` each: cross-entropy of the warm-up heads, if there are any.
     pub heads: Vec<Tensor<1>>,
     /// `[E, Q, N]`.
@@ -66,7 +68,11 @@ pub fn batch_loss(
     let (head_logits, heads, cross_entropy) = match model.warmup_heads() {
         None => (Vec::new(), Vec::new(), real),
         Some(warmup) => {
-            let head_logits = warmup.logits(&activations);
+            let head_logits: Vec<_> = warmup
+                .logits(&activations)
+                .into_iter()
+                .map(|logits| generation.cnn.without_absent(logits))
+                .collect();
             let heads: Vec<_> = head_logits.iter().map(loss).collect();
             let weighted = heads.iter().cloned().chain([real]);
             let cross_entropy = weighted
@@ -77,27 +83,43 @@ pub fn batch_loss(
             (head_logits, heads, cross_entropy)
         }
     };
-    let variation = (config.weight_variation > 0.0)
-        .then(|| generation.variation())
-        .flatten()
-        .map(|variation| variation * config.weight_variation);
-    let squares = (config.squared_kernels > 0.0)
-        .then(|| generation.squared_kernels() * config.squared_kernels);
-    let penalty = variation.into_iter().chain(squares).reduce(|a, b| a + b);
-    let total = match &penalty {
-        Some(penalty) => cross_entropy.clone() + penalty.clone(),
-        None => cross_entropy.clone(),
-    };
+    let penalties = penalties(model.warmup_heads(), &generation, config);
+    let total = penalties
+        .iter()
+        .fold(cross_entropy.clone(), |sum, penalty| sum + penalty.clone());
     BatchLoss {
         total,
         cross_entropy,
-        penalty,
+        penalties,
         heads,
         logits,
         head_logits,
         activations,
         generation,
     }
+}
+
+/// What is added to the cross-entropy, term by term.
+///
+/// # Shapes
+/// - returns: `[1]` each
+fn penalties(
+    heads: Option<&WarmupHeads>,
+    generation: &Generation,
+    config: &LossConfig,
+) -> Vec<Tensor<1>> {
+    let mut penalties = Vec::new();
+    if config.weight_variation > 0.0 {
+        let terms = generation.variation().into_iter();
+        penalties.extend(terms.map(|term| term * config.weight_variation));
+    }
+    if config.squared_kernels > 0.0 {
+        let of_heads = heads.map(WarmupHeads::squared_kernels);
+        let terms = generation.squared_kernels().into_iter();
+        let terms = terms.chain(of_heads.unwrap_or_default());
+        penalties.extend(terms.map(|term| term * config.squared_kernels));
+    }
+    penalties
 }
 
 /// Mean cross-entropy over all query images of all episodes, padding left out.
@@ -119,25 +141,23 @@ pub fn query_loss(
     let labels = query.labels.clone().unsqueeze_dim::<3>(2);
     let mut losses: Tensor<3> = log_probabilities.clone().gather(2, labels).neg();
     if smoothing > 0.0 {
-        let (sum, n_labels) = match absent {
-            None => (
-                log_probabilities.sum_dim(2),
-                Tensor::full([e, 1, 1], n as f64, &logits.device()),
-            ),
+        let dtype = log_probabilities.dtype();
+        let mean = match absent {
+            None => log_probabilities.mean_dim(2),
             Some(absent) => {
                 let absent = absent.clone().unsqueeze_dim::<3>(1);
-                let n_labels = absent.clone().bool_not().float().sum_dim(2);
+                let n_labels = absent.clone().bool_not().float().cast(dtype).sum_dim(2);
                 let present = log_probabilities.mask_fill(absent.expand([e, q, n]), 0.0);
-                (present.sum_dim(2), n_labels)
+                present.sum_dim(2) / n_labels
             }
         };
-        losses = losses * (1.0 - smoothing) - sum / n_labels * smoothing;
+        losses = losses * (1.0 - smoothing) - mean * smoothing;
     }
     let losses: Tensor<2> = losses.squeeze_dim(2);
     match &query.hidden {
         None => losses.mean(),
         Some(hidden) => {
-            let shown = hidden.clone().bool_not().float();
+            let shown = hidden.clone().bool_not().float().cast(losses.dtype());
             (losses * shown.clone()).sum() / shown.sum()
         }
     }
@@ -153,13 +173,7 @@ pub fn n_correct(
     labels: Tensor<2, Int>,
     hidden: Option<Tensor<2, Bool>>,
 ) -> Vec<usize> {
-    let [e, q, _] = logits.dims();
-    let predicted = logits.argmax(2).reshape([e, q]);
-    let mut right = predicted.equal(labels);
-    if let Some(hidden) = hidden {
-        right = right.bool_and(hidden.bool_not());
-    }
-    let counts = right.int().sum_dim(1);
+    let counts = is_correct(logits, labels, hidden).int().sum_dim(1);
     counts
         .into_data()
         .iter::<i64>()
@@ -167,9 +181,26 @@ pub fn n_correct(
         .collect()
 }
 
+/// Whether the largest logit of each query image is its label's.
+///
+/// # Shapes
+/// - as in [`n_correct`]; returns: `[E, Q]`, false for hidden images
+pub(crate) fn is_correct(
+    logits: Tensor<3>,
+    labels: Tensor<2, Int>,
+    hidden: Option<Tensor<2, Bool>>,
+) -> Tensor<2, Bool> {
+    let [e, q, _] = logits.dims();
+    let right = logits.argmax(2).reshape([e, q]).equal(labels);
+    match hidden {
+        None => right,
+        Some(hidden) => right.bool_and(hidden.bool_not()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
+    use burn::tensor::{DType, Device};
 
     use super::*;
 
@@ -215,6 +246,19 @@ mod tests {
         let first = self::query([[0, 0], [0, 0]], None);
         let loss: f32 = query_loss(&masked, &first, Some(&absent), 0.1).into_scalar();
         assert!(loss.abs() < 1e-6, "one label is certain: {loss}");
+    }
+
+    #[test]
+    fn double_precision_gives_the_same_loss() {
+        let query = query([[0, 0], [1, 1]], Some([[false, true], [false, false]]));
+        let some = Tensor::from_data([[false, true], [false, false]], &Device::flex());
+        for absent in [None, Some(&some)] {
+            let single = query_loss(&logits(), &query, absent, 0.1);
+            let double = query_loss(&logits().cast(DType::F64), &query, absent, 0.1);
+            assert_eq!(double.dtype(), DType::F64);
+            let [single, double]: [f64; 2] = [single, double].map(Tensor::into_scalar);
+            assert!((single - double).abs() < 1e-6, "{single} {double}");
+        }
     }
 
     #[test]

@@ -4,18 +4,39 @@ use burn::tensor::{Device, Tensor};
 use ht_episodes::{CollatedBatch, stream};
 use ht_generator::{Pass, WeightGenerator};
 
+use crate::loss::is_correct;
 use crate::parallel::map_in_order;
-use crate::{ExperimentConfig, LossConfig, batch_loss, from_vector, gradient_vector, n_correct};
+use crate::{ExperimentConfig, LossConfig, batch_loss, from_vector, gradient_vector};
 
 /// Gradient and figures of one meta-batch.
 #[derive(Clone, Debug)]
 pub struct StepResult {
     /// `[P]`: gradient of the mean loss over all episodes.
     pub gradient: Tensor<1>,
+    /// `[2]`: mean loss, and share of query images classified right; still on the device.
+    figures: Tensor<1>,
+}
+
+/// What a step is watched by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepFigures {
     /// Mean loss.
     pub loss: f64,
     /// Share of query images classified right.
     pub accuracy: f64,
+}
+
+impl StepResult {
+    /// The figures, in the only copy to the host that a step makes.
+    pub fn figures(&self) -> StepFigures {
+        let figures = self.figures.to_data();
+        let mut figures = figures.iter::<f64>();
+        let mut next = || figures.next().expect("two figures");
+        StepFigures {
+            loss: next(),
+            accuracy: next(),
+        }
+    }
 }
 
 /// What a step minimises, and when.
@@ -72,8 +93,7 @@ pub fn meta_gradient(
         .into_iter()
         .reduce(|sum, part| StepResult {
             gradient: sum.gradient + part.gradient,
-            loss: sum.loss + part.loss,
-            accuracy: sum.accuracy + part.accuracy,
+            figures: sum.figures + part.figures,
         })
         .expect("a meta-batch has at least one micro-batch")
 }
@@ -91,19 +111,14 @@ fn micro_step(
     let batch = batch.to_device(device);
     let loss = batch_loss(model, &batch, &objective.loss, objective.step, pass);
     let query = batch.query;
-    let correct: usize = n_correct(
-        loss.logits.inner(),
-        query.labels.inner(),
-        query.hidden.map(Tensor::inner),
-    )
-    .iter()
-    .sum();
-    let value: f64 = loss.total.clone().inner().into_scalar();
+    let hidden = query.hidden.map(Tensor::inner);
+    let correct = is_correct(loss.logits.inner(), query.labels.inner(), hidden);
+    let accuracy = correct.float().sum() / n_query as f64;
+    let value = loss.total.clone().inner() * share;
     let gradient = gradient_vector(model, (loss.total * share).backward());
     StepResult {
         gradient,
-        loss: value * share,
-        accuracy: correct as f64 / n_query as f64,
+        figures: Tensor::cat(vec![value, accuracy], 0),
     }
 }
 

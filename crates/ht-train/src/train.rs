@@ -12,8 +12,8 @@ use crate::final_test::final_test;
 use crate::metrics::StepWindow;
 use crate::run_dir::{Keep, checkpoints_in};
 use crate::{
-    Accuracy, Experiment, MetaOptimizer, Metric, MetricsLog, Objective, RunDir, TrainError,
-    TrainReport, TrainingConfig, evaluate, from_vector, meta_gradient, to_vector,
+    Accuracy, Experiment, MetaOptimizer, Metric, MetricsLog, Objective, RunDir, StepFigures,
+    TrainError, TrainReport, TrainingConfig, evaluate, from_vector, meta_gradient, to_vector,
 };
 
 /// Meta-batches that are made ahead of the step that needs them.
@@ -126,7 +126,8 @@ pub fn train(
         let parameters = &state.parameters;
         let n_threads = compute.n_threads;
         let result = meta_gradient(&model, parameters, batch, objective, &device, n_threads);
-        if !result.loss.is_finite() {
+        let StepFigures { loss, accuracy } = result.figures();
+        if !loss.is_finite() {
             return Err(TrainError::Diverged { step: state.step });
         }
         let learning_rate = config.schedule.learning_rate(state.step, steps);
@@ -137,11 +138,11 @@ pub fn train(
         );
         state.step += 1;
         state.train_seconds = seconds_before + started.elapsed().as_secs_f64();
-        window.add(result.loss, result.accuracy);
+        window.add(loss, accuracy);
         observe(TrainEvent::Step {
             step: state.step,
-            loss: result.loss,
-            accuracy: 100.0 * result.accuracy,
+            loss,
+            accuracy: 100.0 * accuracy,
         });
 
         let step = state.step;
@@ -229,7 +230,7 @@ fn newest_state(
 }
 
 /// The training episodes from `first_step` on, one meta-batch in micro-batches per step.
-fn training_batches(experiment: &Experiment, first_step: u64) -> Prefetch<Vec<CollatedBatch>> {
+pub fn training_batches(experiment: &Experiment, first_step: u64) -> Prefetch<Vec<CollatedBatch>> {
     let sampler: EpisodeSampler = experiment.train_sampler.clone();
     let seed = experiment.config.seed;
     let TrainingConfig {

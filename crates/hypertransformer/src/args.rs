@@ -24,10 +24,32 @@ pub(crate) enum Command {
     Evaluate(EvaluateArgs),
     /// Show the layers, tokens and sizes of an experiment or a run.
     Inspect(InspectArgs),
+    /// Measure the rate of training steps, and how far it is from the floor.
+    Bench(BenchArgs),
     /// Repeat recorded steps of the released code and compare every tensor.
     Parity(ParityArgs),
     /// Make a run from a checkpoint of the released code.
     ImportTf(ImportArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BenchArgs {
+    /// The experiment [default: the episode of the released Omniglot script, on glyphs].
+    pub(crate) config: Option<PathBuf>,
+    /// Folder of the data set, where the experiment reads one.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Change a key of the experiment.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<Override>,
+    /// Steps to measure, after three that warm up; as many generations.
+    #[arg(long, default_value_t = 30)]
+    pub(crate) steps: usize,
+    #[command(flatten)]
+    pub(crate) compute: ComputeArgs,
+    /// Print one JSON object on the last line of stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, clap::Args)]

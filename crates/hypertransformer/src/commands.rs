@@ -1,5 +1,6 @@
 //! The commands, one file each, and what they share.
 
+pub(crate) mod bench;
 pub(crate) mod evaluate;
 pub(crate) mod import_tf;
 pub(crate) mod inspect;

@@ -48,6 +48,20 @@ impl std::fmt::Display for DeviceName {
 }
 
 impl DeviceName {
+    /// Whether its work is counted in CPU time.
+    pub(crate) fn is_cpu(self) -> bool {
+        match self {
+            #[cfg(feature = "flex")]
+            Self::Flex => true,
+            #[cfg(feature = "ndarray")]
+            Self::Ndarray => true,
+            #[cfg(feature = "wgpu")]
+            Self::Wgpu => false,
+            #[cfg(feature = "cuda")]
+            Self::Cuda => false,
+        }
+    }
+
     /// The device, and how many threads make use of it.
     #[cfg_attr(
         not(any(feature = "wgpu", feature = "cuda")),

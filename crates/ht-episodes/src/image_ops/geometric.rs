@@ -31,6 +31,49 @@ pub fn rotate(picture: &Picture, angle: f32) -> Picture {
     })
 }
 
+/// Reads each pixel of the result at a place of the picture, between pixels by the bilinear
+/// rule; outside it is zero.
+///
+/// The place moves by `rows` for a step down and by `columns` for a step to the right, each
+/// (down, right), around the centre; `shift` is in parts of H and W.
+#[must_use]
+pub fn sample_affine(
+    picture: &Picture,
+    rows: [f32; 2],
+    columns: [f32; 2],
+    shift: [f32; 2],
+) -> Picture {
+    let shape = picture.shape();
+    let (height, width) = (shape.height as i32, shape.width as i32);
+    let centre = [height, width].map(|side| (side - 1) as f32 / 2.0);
+    let mut values = Vec::with_capacity(shape.len());
+    for plane in picture.values().chunks_exact(shape.height * shape.width) {
+        let read = |y: i32, x: i32| {
+            if (0..height).contains(&y) && (0..width).contains(&x) {
+                plane[(y * width + x) as usize]
+            } else {
+                0.0
+            }
+        };
+        for row in 0..height {
+            let down = row as f32 - centre[0] - shift[0] * height as f32;
+            let left = -centre[1] - shift[1] * width as f32;
+            let mut y = centre[0] + down * rows[0] + left * columns[0];
+            let mut x = centre[1] + down * rows[1] + left * columns[1];
+            for _ in 0..width {
+                let (top, start) = (y.floor(), x.floor());
+                let (below, right) = (y - top, x - start);
+                let (top, start) = (top as i32, start as i32);
+                let upper = read(top, start) * (1.0 - right) + read(top, start + 1) * right;
+                let lower = read(top + 1, start) * (1.0 - right) + read(top + 1, start + 1) * right;
+                values.push(upper * (1.0 - below) + lower * below);
+                (y, x) = (y + columns[0], x + columns[1]);
+            }
+        }
+    }
+    Picture::new(shape, values)
+}
+
 /// Shifts down by `rows` · H and right by `columns` · W pixels, rounded towards zero; what
 /// leaves at one side comes in at the other.
 #[must_use]

@@ -148,6 +148,22 @@ fn turned_classes_count_four_times_in_training_only() {
 }
 
 #[test]
+fn mirrored_classes_are_classes_too() {
+    let sampler = EpisodeSampler {
+        rotation: ClassRotation::AsClassesWithMirrors,
+        ..sampler(EpisodeSpec::new(3, 1, 2))
+    };
+    let seen = |split| -> HashSet<(u8, bool)> {
+        (0..100)
+            .flat_map(|index| sampler.plan(1, split, index).classes)
+            .map(|planned| (planned.quarter_turns, planned.mirrored))
+            .collect()
+    };
+    assert_eq!(seen(Split::Train).len(), 8);
+    assert_eq!(seen(Split::Test), HashSet::from([(0, false)]));
+}
+
+#[test]
 fn regular_episodes_stay_what_they_were() {
     // Written down once: a change here would silently change every published episode.
     let plan = sampler(EpisodeSpec::new(3, 1, 2)).plan(1, Split::Test, 4);

@@ -5,12 +5,13 @@ use std::fs::{self, File};
 use std::io::{BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
-use super::decode::{check_images, fit_raw, raw_len};
+use super::decode::{check_fitted, check_images, fit_raw, raw_len};
 use super::npy::{self, NpyElement};
 use super::pickle;
 use crate::{EpisodeError, ImageClass, ImageSet, ImageShape, Split};
 
-const MAX_CHUNKS: usize = 100_000;
+/// Files of one cache; tieredImageNet has 608 classes.
+const MAX_CHUNKS: usize = 10_000;
 
 /// Reads the cache `<name>.npy` or `<name>/*.npy` in `root`.
 pub(super) fn load(root: &Path, name: &str, shape: ImageShape) -> Result<ImageSet, EpisodeError> {
@@ -19,11 +20,12 @@ pub(super) fn load(root: &Path, name: &str, shape: ImageShape) -> Result<ImageSe
         path: root.to_owned(),
         expected: "<name>.npy or <name>/*.npy, where <name> is data.name",
     };
-    let found = super::official::is_plain_name(name)
-        .then(|| find(root, name))
-        .flatten()
-        .ok_or_else(missing)?;
-    let classes = read(&found, shape)?;
+    let found = if super::official::is_plain_name(name) {
+        find(root, name)?
+    } else {
+        None
+    };
+    let classes = read(&found.ok_or_else(missing)?, shape)?;
     ImageSet::new(shape, classes)
 }
 
@@ -34,30 +36,37 @@ pub(super) struct Cache {
 }
 
 /// Finds `<name>.npy` or the chunks in a folder `<name>`.
-pub(super) fn find(place: &Path, name: &str) -> Option<Cache> {
+pub(super) fn find(place: &Path, name: &str) -> Result<Option<Cache>, EpisodeError> {
     let path = place.join(format!("{name}.npy"));
     if path.is_file() {
         let files = vec![path.clone()];
-        return Some(Cache { path, files });
+        return Ok(Some(Cache { path, files }));
     }
     let path = place.join(name);
-    let mut files: Vec<PathBuf> = fs::read_dir(&path)
-        .ok()?
+    let Ok(entries) = fs::read_dir(&path) else {
+        return Ok(None);
+    };
+    let mut files: Vec<PathBuf> = entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
         .filter(|path| path.extension().is_some_and(|end| end == "npy"))
-        .take(MAX_CHUNKS)
+        .take(MAX_CHUNKS + 1)
         .collect();
+    if files.len() > MAX_CHUNKS {
+        let cause = format!("more than {MAX_CHUNKS} npy files, expected at most as many");
+        return Err(EpisodeError::unreadable(path, cause));
+    }
     files.sort();
-    (!files.is_empty()).then_some(Cache { path, files })
+    Ok((!files.is_empty()).then_some(Cache { path, files }))
 }
 
 /// Reads all classes; they have no names in these files and are numbered.
 fn read(cache: &Cache, shape: ImageShape) -> Result<Vec<ImageClass>, EpisodeError> {
     let mut classes = Vec::new();
+    let mut n_images = 0;
     for path in &cache.files {
         let bad = |cause: String| EpisodeError::unreadable(path, cause);
         let file = File::open(path).map_err(|cause| bad(cause.to_string()))?;
-        let of_file = read_file(&mut BufReader::new(file), shape).map_err(bad)?;
+        let of_file = read_file(&mut BufReader::new(file), shape, &mut n_images).map_err(bad)?;
         if of_file.iter().any(Vec::is_empty) || of_file.is_empty() {
             return Err(bad(
                 "a class without images, expected at least one".to_owned()
@@ -105,10 +114,11 @@ fn divide(
     Ok(())
 }
 
-/// Pixels of each class of one file.
+/// Pixels of each class of one file; `total` counts the pictures of all files.
 fn read_file<R: Read + Seek>(
     reader: &mut BufReader<R>,
     shape: ImageShape,
+    total: &mut usize,
 ) -> Result<Vec<Vec<u8>>, String> {
     let header = npy::read_header(reader)?;
     if header.element == NpyElement::Object {
@@ -117,7 +127,7 @@ fn read_file<R: Read + Seek>(
             .into_iter()
             .enumerate()
             .map(|(index, class)| {
-                read_object(class, shape).map_err(|cause| format!("class {index}: {cause}"))
+                read_object(class, shape, total).map_err(|cause| format!("class {index}: {cause}"))
             })
             .collect();
     }
@@ -132,7 +142,10 @@ fn read_file<R: Read + Seek>(
             ));
         }
     };
-    check_images(n_classes.saturating_mul(n_images))?;
+    let n_in_file = n_classes.saturating_mul(n_images);
+    check_images(n_in_file)?;
+    *total += n_in_file;
+    check_fitted(*total, shape)?;
     let mut pixels = vec![0; raw_len(sides)?];
     let mut classes = Vec::new();
     for _ in 0..n_classes {
@@ -158,9 +171,15 @@ fn read_file<R: Read + Seek>(
 }
 
 /// One class of a chunk: an array [images, H, W, C] of bytes.
-fn read_object(class: pickle::Value, shape: ImageShape) -> Result<Vec<u8>, String> {
+fn read_object(
+    class: pickle::Value,
+    shape: ImageShape,
+    total: &mut usize,
+) -> Result<Vec<u8>, String> {
     let images = pickle::Array::of(class)?;
-    let (_, sides) = images.pictures()?;
+    let (n_images, sides) = images.pictures()?;
+    *total += n_images;
+    check_fitted(*total, shape)?;
     let len = raw_len(sides)?;
     let pixels = images.into_bytes()?;
     Ok(pixels

@@ -131,5 +131,5 @@ fn read_pickle(
         ));
     }
     let picture = |index: usize| Ok(fit_raw(&pixels[index * len..][..len], sides, shape));
-    official::classes_by_label(split, &labels, None, picture)
+    official::classes_by_label(split, &labels, None, shape, picture)
 }

@@ -15,8 +15,11 @@ const MAX_SIDE: u32 = 20_000;
 const MAX_BYTES: u64 = 1 << 30;
 /// The largest picture in an array.
 const MAX_RAW_SIDE: usize = 1024;
-/// Pictures in one array or list: tiny ones in a small file would become many large ones.
+/// Pictures in one array or list.
 const MAX_IMAGES: usize = 1_000_000;
+/// Bytes of all pictures of one part of a set in the configured size: tiny ones in a small file
+/// would become many large ones.
+const MAX_FITTED_GIB: u64 = 32;
 
 /// Reads and decodes a PNG or JPEG file.
 pub(super) fn decode_file(path: &Path) -> Result<DynamicImage, EpisodeError> {
@@ -66,6 +69,21 @@ pub(super) fn check_images(n_images: usize) -> Result<(), String> {
     } else {
         Err(format!(
             "{n_images} pictures, expected at most {MAX_IMAGES}"
+        ))
+    }
+}
+
+/// Refuses pictures that would take too much memory in the configured size, before the first one
+/// takes any.
+pub(super) fn check_fitted(n_images: usize, shape: ImageShape) -> Result<(), String> {
+    let bytes = (n_images as u64).saturating_mul(shape.len() as u64);
+    if bytes <= MAX_FITTED_GIB << 30 {
+        Ok(())
+    } else {
+        Err(format!(
+            "{n_images} pictures of {} bytes as configured, expected at most {MAX_FITTED_GIB} GiB \
+             in all: lower data.image_size",
+            shape.len()
         ))
     }
 }
@@ -151,6 +169,15 @@ mod tests {
             let image = DynamicImage::new_luma8(width, height);
             assert_eq!(fit(&image, square(28, 1)).len(), 784);
         }
+    }
+
+    #[test]
+    fn pictures_are_counted_in_the_configured_size() {
+        assert!(check_fitted(1_000_000, square(84, 3)).is_ok());
+        assert!(check_fitted(32 << 10, square(1024, 1)).is_ok());
+        let error = check_fitted((32 << 10) + 1, square(1024, 1)).expect_err("one too many");
+        assert!(error.contains("32769 pictures of 1048576 bytes"), "{error}");
+        assert!(check_fitted(usize::MAX, square(1024, 3)).is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::decode::{fit_raw, raw_len};
+use super::decode::{check_fitted, fit_raw, raw_len};
 use super::{cache, folder, official, pickle};
 use crate::{EpisodeError, ImageClass, ImageSet, ImageShape, Split};
 
@@ -44,7 +44,7 @@ pub(super) fn load(root: &Path, shape: ImageShape) -> Result<ImageSet, EpisodeEr
             }
         } else if let Some(folders) = official::find_parts(&place, str::to_owned)? {
             classes = official::read_folders(&folders, shape)?;
-        } else if let Some(found) = cache::find(&place, "miniimagenet") {
+        } else if let Some(found) = cache::find(&place, "miniimagenet")? {
             classes = cache::read_official(&found, CLASSES, shape)?;
         } else {
             continue;
@@ -69,6 +69,7 @@ fn read_pickle(path: &Path, split: Split, shape: ImageShape) -> Result<Vec<Image
     let images = pickle::Array::of(fields.take("image_data")?).map_err(in_field("image_data"))?;
     let (n_images, sides) = images.pictures().map_err(in_field("image_data"))?;
     let len = raw_len(sides)?;
+    check_fitted(n_images, shape).map_err(in_field("image_data"))?;
     let pixels = images.into_bytes().map_err(in_field("image_data"))?;
     let classes = pickle::Fields::of(fields.take("class_dict")?).map_err(in_field("class_dict"))?;
     let mut n_used = 0;

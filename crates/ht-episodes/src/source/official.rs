@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::decode::check_images;
+use super::decode::{check_fitted, check_images};
 use super::folder;
 use crate::{EpisodeError, ImageClass, ImageSet, ImageShape, Split};
 
@@ -77,14 +77,16 @@ pub(super) fn read_folders(
 
 /// Classes of pictures with a label each, named by part and label and, where known, in words.
 ///
-/// `picture` is asked for pictures 0, 1, 2, .. in order, and returns C, H, W bytes.
+/// `picture` is asked for pictures 0, 1, 2, .. in order, and returns C, H, W bytes of `shape`.
 pub(super) fn classes_by_label(
     split: Split,
     labels: &[i64],
     words: Option<&[String]>,
+    shape: ImageShape,
     mut picture: impl FnMut(usize) -> Result<Vec<u8>, String>,
 ) -> Result<Vec<ImageClass>, String> {
     check_images(labels.len())?;
+    check_fitted(labels.len(), shape)?;
     let bound = words.map_or(MAX_LABEL, |words| words.len() as i64);
     let mut by_label: BTreeMap<i64, Vec<u8>> = BTreeMap::new();
     for (index, &label) in labels.iter().enumerate() {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use image::{DynamicImage, GrayImage};
 use serde::Deserialize;
 
-use super::decode::{decode, decode_file, fit};
+use super::decode::{check_fitted, decode, decode_file, fit};
 use super::npy::NpyElement;
 use super::{folder, npy, open_archive};
 use crate::{EpisodeError, ImageClass, ImageSet, ImageShape};
@@ -161,6 +161,7 @@ fn read_npz(
             header.shape
         )));
     }
+    check_fitted(n_drawings, shape).map_err(bad)?;
     let mut paper = vec![0u8; height * width];
     for row in 0..n_classes {
         // Not reserved: the header's counts are only believed as far as there are data.
@@ -209,6 +210,7 @@ fn read_zip(
     if names.is_empty() {
         return Err(bad("no PNG image in the archive".to_owned()));
     }
+    check_fitted(names.len(), shape).map_err(bad)?;
     for name in names {
         let mut bytes = Vec::new();
         archive

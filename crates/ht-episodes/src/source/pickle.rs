@@ -25,6 +25,12 @@ pub(super) const NOTHING: Value = Value::None;
 /// The pictures of tieredImageNet's training split take about 6 GiB.
 const MAX_FILE_BYTES: u64 = 16 << 30;
 
+/// What to do about another protocol. Texts of Python 2 may be bytes of any kind, which latin1
+/// keeps as they are.
+const CONVERT: &str = "if you trust the file, convert it (FILE is its name): python3 -c \"import \
+                       pickle; o = pickle.load(open('FILE', 'rb'), encoding='latin1'); \
+                       pickle.dump(o, open('FILE', 'wb'), 4)\"";
+
 /// Names of entries and classes, which messages quote.
 const MAX_NAME: usize = 100;
 
@@ -66,11 +72,13 @@ fn check_protocol(reader: &mut impl Read) -> Result<(), String> {
     match head {
         [0x80, 2..=4] => Ok(()),
         [0x80, protocol] => Err(format!(
-            "a pickle of protocol {protocol}, expected 2 to 4; if you trust the file, convert it \
-             (FILE is its name): python3 -c \"import pickle; o = pickle.load(open('FILE', 'rb')); \
-             pickle.dump(o, open('FILE', 'wb'), 4)\""
+            "a pickle of protocol {protocol}, expected 2 to 4; {CONVERT}"
         )),
-        _ => Err("no pickle of protocol 2 to 4: expected the first byte 0x80".to_owned()),
+        // Protocols 0 and 1 have no mark of their own.
+        _ => Err(format!(
+            "no pickle of protocol 2 to 4, whose first byte is 0x80; if it is one of protocol 0 \
+             or 1: {CONVERT}"
+        )),
     }
 }
 

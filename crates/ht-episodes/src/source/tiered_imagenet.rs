@@ -38,7 +38,7 @@ pub(super) fn load(root: &Path, shape: ImageShape) -> Result<ImageSet, EpisodeEr
                     .map_err(|cause| EpisodeError::unreadable(&path, cause))?;
                 classes.extend(of_part);
             }
-        } else if let Some(found) = cache::find(&place, "tieredimagenet") {
+        } else if let Some(found) = cache::find(&place, "tieredimagenet")? {
             classes = cache::read_official(&found, CLASSES, shape)?;
         } else {
             continue;
@@ -95,7 +95,8 @@ fn read_pngs(
         let image = image.map_err(|cause| format!("picture {index}: {cause}"))?;
         Ok(fit(&image, shape))
     };
-    official::classes_by_label(split, &labels.labels, labels.words.as_deref(), picture).map_err(bad)
+    let words = labels.words.as_deref();
+    official::classes_by_label(split, &labels.labels, words, shape, picture).map_err(bad)
 }
 
 /// Reads `images` [images, H, W, 3], blue-green-red.
@@ -130,7 +131,8 @@ fn read_npz(
         }
         Ok(fit_raw(&pixels, sides, shape))
     };
-    official::classes_by_label(split, &labels.labels, labels.words.as_deref(), picture)
+    let words = labels.words.as_deref();
+    official::classes_by_label(split, &labels.labels, words, shape, picture)
 }
 
 fn check_count(n_images: usize, labels: &Labels) -> Result<(), String> {

@@ -120,6 +120,17 @@ fn damaged_files_are_refused() {
         with(entries(data(&[1]), ints(&[1]))),
         &[file, "data: expected a NumPy"],
     );
+    let n_tiny = 11_000;
+    let tiny = Py::Array("u1", vec![n_tiny, 1, 1, 3], vec![0; 3 * n_tiny]);
+    let tiny = pickle(Dialect::Protocol4, &entries(ints(&vec![1; n_tiny]), tiny));
+    refused(
+        &ImageSource::Fc100 { image_size: 1024 },
+        |root| {
+            write_pickles(root, "FC100", Dialect::Protocol4);
+            write(root, "FC100_train.pickle", tiny);
+        },
+        &["FC100_train.pickle", "11000 pictures", "32 GiB"],
+    );
     refused(
         &FC100,
         |_| {},

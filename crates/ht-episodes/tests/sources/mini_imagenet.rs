@@ -243,7 +243,15 @@ fn hostile_pickles_are_refused() {
             "'wb'), 4)",
         ],
     );
-    check(b"(dp0\n.", &["first byte 0x80"]);
+    for old in [&b"(dp0\n."[..], b"}q\x00."] {
+        let expected = [
+            "protocol 0 or 1",
+            "python3 -c",
+            "encoding='latin1'",
+            "'wb'), 4)",
+        ];
+        check(old, &expected);
+    }
     let nested = |inner: &[u8], times| {
         let mut bytes = b"\x80\x04N".to_vec();
         bytes.extend(inner.repeat(times));
@@ -257,6 +265,26 @@ fn hostile_pickles_are_refused() {
         b"\x80\x04cposix\nsystem\n\x8c\x02ls\x85R.",
         &["expected a dictionary"],
     );
+}
+
+#[test]
+fn tiny_pictures_that_would_become_large_ones_are_refused() {
+    let large = ImageSource::MiniImagenet { image_size: 1024 };
+    let n_images = 11_000;
+    let value = dict(vec![
+        ("class_dict", dict(vec![("n01", ints(&[0]))])),
+        (
+            "image_data",
+            Py::Array("u1", vec![n_images, 1, 1, 3], vec![0; 3 * n_images]),
+        ),
+    ]);
+    let write_all = |root: &Path| {
+        write_pickles(root, Dialect::Protocol4, "val");
+        let bytes = pickle(Dialect::Protocol4, &value);
+        write(root, "mini-imagenet-cache-train.pkl", bytes);
+    };
+    let expected = ["mini-imagenet-cache-train.pkl", "11000 pictures", "32 GiB"];
+    refused(&large, write_all, &expected);
 }
 
 #[test]

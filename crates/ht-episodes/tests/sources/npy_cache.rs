@@ -1,7 +1,10 @@
 //! Caches of the released code in small: bits and bytes, with and without a channel axis.
 
+use std::path::Path;
+
 use ht_episodes::{Channels, ClassSplit, ImageSource, SplitConfig};
 
+use crate::pickle_writer::{Dialect, Py, pickle};
 use crate::pictures::{SIDE, load, npy, picture, planes, refused, write};
 
 fn source(channels: Channels) -> ImageSource {
@@ -73,6 +76,12 @@ fn damaged_files_are_refused() {
     check(npy("|O", &[2], b"\x80\x05N."), "protocol 5");
     check(npy("|O", &[2], b"\x80\x04]."), "without images");
     check(Vec::new(), "npy header");
+    let too_many = |root: &Path| {
+        for chunk in 0..10_001 {
+            write(root, &format!("omniglot/{chunk}.npy"), "");
+        }
+    };
+    refused(&grey, too_many, &["omniglot", "more than 10000 npy files"]);
     refused(&grey, |_| {}, &["no data set npy-cache", "data.name"]);
     let out = ImageSource::NpyCache {
         name: "../omniglot".to_owned(),
@@ -80,4 +89,22 @@ fn damaged_files_are_refused() {
         channels: Channels::Grey,
     };
     refused(&out, |_| {}, &["no data set npy-cache"]);
+}
+
+#[test]
+fn tiny_pictures_that_would_become_large_ones_are_refused() {
+    let large = ImageSource::NpyCache {
+        name: "omniglot".to_owned(),
+        image_size: 1024,
+        channels: Channels::Grey,
+    };
+    let check = |array: Vec<u8>| {
+        let write = |root: &Path| write(root, "omniglot.npy", array);
+        refused(&large, write, &["omniglot.npy", "40000 pictures", "32 GiB"]);
+    };
+    let pixels = vec![0; 40_000];
+    check(npy("|u1", &[2, 20_000, 1, 1], &pixels));
+    let class = Py::Array("u1", vec![40_000, 1, 1, 1], pixels);
+    let objects = pickle(Dialect::Protocol4, &Py::Objects(vec![class]));
+    check(npy("|O", &[1], &objects));
 }

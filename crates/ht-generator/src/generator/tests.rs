@@ -1,5 +1,6 @@
 //! Every parameter is reached, and what cannot be built names its key.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use burn::module::{ModuleVisitor, Param};
@@ -16,7 +17,7 @@ use crate::{
     ActivationEncoderConfig, Architecture, AttentionWeighting, BlockActivation, FeedForwardConfig,
     ImageEncoderConfig, LastBlock, LearnedLayers, LearnedTensors, LogitsFeatures, LogitsStart,
     LogitsTokens, NonlinearFeatures, NormOrder, NormWeights, SampleFeatures, Size,
-    TransformerConfig,
+    TransformerConfig, WarmupHeadsConfig,
 };
 
 fn config() -> GeneratorConfig {
@@ -161,6 +162,73 @@ fn every_parameter_receives_a_gradient() {
     ] {
         assert_eq!(without_gradient(&config), [] as [String; 0], "{config:?}");
     }
+}
+
+/// The sum of the squares of each parameter, by its name.
+#[derive(Default)]
+struct Squares {
+    path: Vec<String>,
+    found: BTreeMap<String, f32>,
+}
+
+impl ModuleVisitor for Squares {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let square = param.val().square().sum().into_scalar::<f32>();
+        self.found.insert(self.path.join("."), square);
+    }
+}
+
+#[test]
+fn each_kernel_of_a_cnn_is_squared_once() {
+    let device = Device::flex();
+    let squares_under = |config: &GeneratorConfig| {
+        let generator = WeightGenerator::new(config, &spec(), 1, &device).expect("valid");
+        let support = batch(2, &device).support;
+        let generation = generator.generate_in(&support, &mut Pass::evaluation());
+        (generation.squared_kernels(), generator)
+    };
+    let learned = GeneratorConfig {
+        learned_layers: LearnedLayers::First(2),
+        learned_tensors: LearnedTensors::PerPass,
+        warmup_heads: Some(WarmupHeadsConfig { steps: 10 }),
+        ..config()
+    };
+    let (squares, generator) = squares_under(&learned);
+    // Two learned kernels and the query pass's copies, two generated ones, the logits layer's.
+    assert_eq!(squares.len(), 7);
+    let heads = generator.warmup_heads().expect("asked for");
+    let of_parameters = squares.into_iter().take(4).chain(heads.squared_kernels());
+    let mut parameters = Squares::default();
+    generator.visit(&mut parameters);
+    let names = [
+        "layers.0.learned.kernel",
+        "layers.0.query_learned.kernel",
+        "layers.1.learned.kernel",
+        "layers.1.query_learned.kernel",
+        "warmup_heads.heads.0.weight",
+        "warmup_heads.heads.1.weight",
+        "warmup_heads.heads.2.weight",
+    ];
+    let found: Vec<f32> = of_parameters.map(Tensor::into_scalar).collect();
+    assert_eq!(found.len(), names.len());
+    for (square, name) in found.iter().zip(names) {
+        let expected = parameters.found[name];
+        let difference = (square - expected).abs();
+        assert!(difference < 1e-4 * expected, "{name}: {square} {expected}");
+    }
+    // Of added tensors with two copies only the support pass's sum counts.
+    let added = GeneratorConfig {
+        added_weights: true,
+        learned_tensors: LearnedTensors::PerPass,
+        ..config()
+    };
+    assert_eq!(squares_under(&added).0.len(), 5);
 }
 
 #[test]

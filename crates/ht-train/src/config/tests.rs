@@ -56,6 +56,97 @@ fn the_released_scripts_have_their_token_widths() {
     assert_eq!(n_parameters, 843_304);
 }
 
+/// Sizes of a preset: ways, shots, queries per class, heads, widths of the image and of the
+/// activation encoder, channels.
+fn sizes(config: &ExperimentConfig) -> [usize; 7] {
+    let (episodes, generator) = (&config.episodes, &config.generator);
+    let image = generator.image_encoder.as_ref().map(|part| part.width);
+    let activation = generator.activation_encoder.as_ref();
+    [
+        episodes.ways,
+        episodes.shots,
+        episodes.queries,
+        generator.transformer.heads,
+        image.expect("an image encoder"),
+        activation.and_then(|part| part.width).expect("a width"),
+        config.cnn.channels,
+    ]
+}
+
+#[test]
+fn the_presets_hold_the_numbers_of_the_released_scripts() {
+    use crate::Decay;
+    use ht_generator::{LearnedLayers, Size};
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/paper");
+    let omniglot = |shots, queries| ([20, shots, queries, 2, 32, 8, 8], 0.02, 1.0);
+    let imagenet = |channels| ([5, 1, 20, 8, 16, channels, channels], 0.01, 0.5);
+    let presets = [
+        ("omniglot-1shot", omniglot(1, 3)),
+        ("omniglot-5shot", omniglot(5, 5)),
+        ("omniglot-1shot-logits-only", omniglot(1, 3)),
+        ("omniglot-1shot-semi-supervised", omniglot(1, 3)),
+        ("mini-imagenet-1shot", imagenet(16)),
+        ("mini-imagenet-1shot-semi-supervised", imagenet(16)),
+        ("tiered-imagenet-1shot", imagenet(8)),
+    ];
+    for (name, (expected, rate, fraction)) in presets {
+        let path = folder.join(format!("{name}.toml"));
+        let config = ExperimentConfig::load(&path, &[]).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(sizes(&config), expected, "{name}");
+        let is_omniglot = name.starts_with("omniglot");
+
+        let schedule = ScheduleConfig {
+            learning_rate: rate,
+            warmup_steps: 0,
+            decay: Decay::Exponential {
+                rate: 0.95,
+                steps: 1e5,
+            },
+        };
+        assert_eq!(config.schedule, schedule, "{name}");
+        assert_eq!(config.optimizer, OptimizerConfig::Sgd {}, "{name}");
+        let training = TrainingConfig {
+            steps: 4_000_000,
+            meta_batch: 1,
+            micro_batch: 1,
+            gradient_clip: None,
+            log_every: 1000,
+            validate_every: 50_000,
+            checkpoint_every: 50_000,
+        };
+        assert_eq!(config.training, training, "{name}");
+
+        let episodes = &config.episodes;
+        assert_eq!(episodes.query_pool, QueryPool::WholeClass, "{name}");
+        let rotation = if is_omniglot {
+            ClassRotation::PerEpisode
+        } else {
+            ClassRotation::None
+        };
+        assert_eq!(episodes.rotation, rotation, "{name}");
+        assert_eq!(episodes.photo.is_none(), is_omniglot, "{name}");
+        let unlabelled = name.ends_with("semi-supervised").then_some(5);
+        assert_eq!(episodes.unlabelled.map(|u| u.train), unlabelled, "{name}");
+        let evaluation = &config.evaluation;
+        let n_queries = evaluation.queries * episodes.ways;
+        assert_eq!((n_queries, evaluation.test_episodes), (100, 1024), "{name}");
+
+        let generator = &config.generator;
+        let transformer = &generator.transformer;
+        let inner = transformer.feed_forward.as_ref().map(|part| part.inner);
+        for size in [Some(transformer.query_key), Some(transformer.value), inner] {
+            assert_eq!(size, Some(Size::Fraction(fraction)), "{name}");
+        }
+        assert_eq!((transformer.blocks, generator.embedding_width), (3, 32));
+        let learned_layers = if name.ends_with("logits-only") {
+            LearnedLayers::First(4)
+        } else {
+            LearnedLayers::None
+        };
+        assert_eq!(generator.learned_layers, learned_layers, "{name}");
+    }
+}
+
 #[test]
 fn the_rarer_sections_parse() {
     let config = quickstart(&[

@@ -1,6 +1,9 @@
 //! One model on all devices: three training steps give the same losses everywhere.
 
-use crate::support::{command, read, say, scratch, stderr};
+use crate::support::{command, read, root, say, scratch, stderr};
+
+/// Kernels of one step of the smoke experiment on wgpu, counted once, and a tenth more.
+const MOST_LAUNCHES: usize = 1_460;
 
 /// Training losses of three steps, or none if the device has no driver here.
 fn losses(device: &str) -> Option<Vec<f64>> {
@@ -96,4 +99,63 @@ fn help_lists_the_compiled_devices_only() {
     ] {
         assert_eq!(text.contains(name), is_compiled, "{name} in {text}");
     }
+}
+
+/// Kernels that training of some steps launches on wgpu, or none without a driver.
+fn launches(steps: &str) -> Option<usize> {
+    let (folder, run) = scratch();
+    let log = folder.path().join("kernels.log");
+    let file = log.display();
+    let settings = format!("[profiling]\nlogger = {{ level = \"minimal\", file = '{file}' }}\n");
+    std::fs::write(folder.path().join("cubecl.toml"), settings).expect("written");
+    let config = root().join("configs/smoke.toml").display().to_string();
+    let steps = format!("training.steps={steps}");
+    let args = [
+        "train",
+        &config,
+        "--run",
+        &run,
+        "--device",
+        "wgpu",
+        "--set",
+        &steps,
+        "--set",
+        "training.micro_batch=4",
+        "--set",
+        "training.log_every=100",
+        "--set",
+        "training.validate_every=100",
+        "--set",
+        "training.checkpoint_every=100",
+        "--set",
+        "evaluation.test_episodes=2",
+        "--set",
+        "evaluation.validation_episodes=2",
+    ];
+    let output = command(&args).current_dir(folder.path()).output();
+    let output = output.expect("started");
+    let text = stderr(&output);
+    if text.contains("adapter found") {
+        say("skipped: no Vulkan driver for the wgpu device (install mesa-vulkan-drivers)");
+        return None;
+    }
+    assert!(output.status.success(), "{text}");
+    let kernels = std::fs::read_to_string(&log).expect("a log of kernels");
+    Some(kernels.lines().count())
+}
+
+#[test]
+fn a_step_launches_few_kernels() {
+    if !cfg!(feature = "wgpu") {
+        say("skipped: the device wgpu is not compiled in");
+        return;
+    }
+    let (Some(one), Some(two)) = (launches("1"), launches("2")) else {
+        return;
+    };
+    let of_a_step = two - one;
+    assert!(
+        (1..=MOST_LAUNCHES).contains(&of_a_step),
+        "{of_a_step} kernels a step, expected at most {MOST_LAUNCHES}"
+    );
 }

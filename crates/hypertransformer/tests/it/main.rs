@@ -2,6 +2,7 @@
 
 mod devices;
 mod errors;
+mod instructions;
 mod released;
 mod resume;
 mod smoke;

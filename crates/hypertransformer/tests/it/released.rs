@@ -4,14 +4,32 @@ use std::path::{Path, PathBuf};
 
 use crate::support::{command, error, json, names, read, root, say, scratch, stderr};
 
-/// The recorded cases, where they are at hand.
+/// The recorded cases: in `HT_PARITY_DIR`, seen from the root of the repository, or beside it.
 fn recorded() -> Option<PathBuf> {
-    let folder = std::env::var_os("HT_PARITY_DIR")
-        .map_or_else(|| root().join("../shared/parity"), PathBuf::from);
+    if let Some(named) = std::env::var_os("HT_PARITY_DIR") {
+        let folder = root().join(named);
+        assert!(
+            folder.is_dir(),
+            "HT_PARITY_DIR: no folder {}",
+            folder.display()
+        );
+        return Some(folder);
+    }
+    let folder = root().join("../shared/parity");
     if folder.is_dir() {
         return Some(folder);
     }
-    say("skipped: no recorded cases in HT_PARITY_DIR or ../shared/parity");
+    say("skipped: no recorded cases in ../shared/parity, and HT_PARITY_DIR is not set");
+    None
+}
+
+/// The case that two of the tests change or import, where the folder has it.
+fn omniglot_case() -> Option<PathBuf> {
+    let path = recorded()?.join("omni_output.safetensors");
+    if path.exists() {
+        return Some(path);
+    }
+    say(&format!("skipped in part: no {}", path.display()));
     None
 }
 
@@ -42,19 +60,23 @@ const SAME_MODEL: [&str; 10] = [
 ];
 
 #[test]
-fn parity_prints_a_row_per_case_and_fails_with_one() {
+fn parity_prints_a_row_per_case() {
     let Some(folder) = recorded() else { return };
     let folder = folder.display().to_string();
     let found = json(&["parity", &folder]);
     let cases = found["cases"].as_array().expect("cases");
-    assert!(cases.len() > 10);
+    assert!(!cases.is_empty());
     assert!(cases.iter().all(|case| case["ok"] == true), "{found}");
+    error(&["parity", "docs"], &["no recorded case in docs"]);
+}
 
+#[test]
+fn parity_fails_with_one_case() {
+    let Some(case) = omniglot_case() else { return };
     let (scratch, _run) = scratch();
-    let here = |end: &str| scratch.path().join(format!("omni_output.{end}"));
+    let here = |end: &str| scratch.path().join("omni_output").with_extension(end);
     for end in ["safetensors", "json"] {
-        let from = Path::new(&folder).join(format!("omni_output.{end}"));
-        std::fs::copy(from, here(end)).expect("copied");
+        std::fs::copy(case.with_extension(end), here(end)).expect("copied");
     }
     let mut bytes = std::fs::read(here("safetensors")).expect("copied");
     let at = bytes.len() - 4;
@@ -62,15 +84,14 @@ fn parity_prints_a_row_per_case_and_fails_with_one() {
     std::fs::write(here("safetensors"), bytes).expect("writable");
     let changed = scratch.path().display().to_string();
     error(&["parity", &changed], &["1 of 1 cases differ"]);
-    error(&["parity", "docs"], &["no recorded case in docs"]);
 }
 
 #[test]
 fn a_released_checkpoint_becomes_a_run() {
-    let Some(folder) = recorded() else { return };
+    let Some(case) = omniglot_case() else { return };
     let (scratch, run) = scratch();
     let file = scratch.path().join("released.safetensors");
-    checkpoint(&folder.join("omni_output.safetensors"), &file);
+    checkpoint(&case, &file);
     let file = file.display().to_string();
     let import = [&["import-tf", &file, "--run", &run], &SAME_MODEL[..]].concat();
     let imported = json(&import);
