@@ -83,6 +83,16 @@ pub enum EpisodeError {
     /// An augmentation that cannot be drawn.
     #[error("episodes.augmentation.{0}")]
     BadAugmentation(String),
+    /// A change of single images that is out of range.
+    #[error("episodes.jitter.{key} is {value}, expected 0 to {most}")]
+    BadJitter {
+        /// Which number.
+        key: &'static str,
+        /// Its value.
+        value: f32,
+        /// The most it can be.
+        most: f32,
+    },
     /// A number that an episode cannot have.
     #[error("{key} is {value}, expected {expected}")]
     BadNumber {

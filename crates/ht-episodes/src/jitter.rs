@@ -16,6 +16,7 @@ use crate::image_ops::{Picture, geometric};
 #[serde(deny_unknown_fields)]
 pub struct ImageJitter {
     /// Largest turn to either side, in degrees.
+    #[serde(default)]
     pub turn: f32,
     /// Largest slant to either side: columns per row.
     #[serde(default)]
@@ -67,9 +68,7 @@ impl ImageJitter {
             ("shift", self.shift, 0.5),
         ] {
             if !(0.0..=most).contains(&value) {
-                return Err(EpisodeError::BadAugmentation(format!(
-                    "jitter.{key} is {value}, expected 0 to {most}"
-                )));
+                return Err(EpisodeError::BadJitter { key, value, most });
             }
         }
         Ok(())
@@ -159,13 +158,11 @@ mod tests {
             let values = drawn.apply(&picture()).into_values();
             assert!(values.iter().all(|value| (0.0..=49.0).contains(value)));
         }
-        assert!(
-            ImageJitter {
-                size: 0.9,
-                ..jitter
-            }
-            .check()
-            .is_err()
-        );
+        let error = ImageJitter {
+            size: 0.9,
+            ..jitter
+        };
+        let error = error.check().expect_err("too large").to_string();
+        assert_eq!(error, "episodes.jitter.size is 0.9, expected 0 to 0.5");
     }
 }

@@ -246,7 +246,8 @@ pub enum GeneratorError {
     /// Samples without features: a generator would see labels only.
     #[error(
         "generator.image_encoder and generator.activation_encoder are both missing, \
-         expected at least one of them"
+         expected at least one of them, or only the logits layer generated and \
+         generator.logits_features = \"flattened\""
     )]
     NoFeatures,
 }

@@ -10,6 +10,7 @@ use ht_episodes::{EpisodeBatch, QuerySet, SupportSet};
 use ht_generator::WeightGenerator;
 use ht_train::LossConfig;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::tensors::{Array, Arrays, read_arrays};
 use crate::{ParityError, ReleasedFlags, Variables};
@@ -102,7 +103,10 @@ impl Case {
             )));
         }
         let text = fs::read_to_string(&path).map_err(|cause| bad(&cause))?;
-        let description: Description = serde_json::from_str(&text).map_err(|cause| bad(&cause))?;
+        let mut described: Value = serde_json::from_str(&text).map_err(|cause| bad(&cause))?;
+        forget_nulls(&mut described);
+        let description: Description =
+            serde_json::from_value(described).map_err(|cause| bad(&cause))?;
         let recorded = read_arrays(tensors)?;
         let get = |name: &str, axes: usize| -> Result<&Array, ParityError> {
             recorded
@@ -201,4 +205,12 @@ pub fn case_files(folder: &Path) -> Result<Vec<PathBuf>, ParityError> {
         return Err(ParityError::NoCases(folder.to_owned()));
     }
     Ok(files)
+}
+
+/// A flag that is null is one that was not given.
+fn forget_nulls(value: &mut Value) {
+    if let Value::Object(members) = value {
+        members.retain(|_, member| !member.is_null());
+        members.values_mut().for_each(forget_nulls);
+    }
 }

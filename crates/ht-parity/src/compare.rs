@@ -18,6 +18,10 @@ const GRADIENT: f64 = 1e-4;
 /// After 0, 1, 2 and 3 steps of SGD, relative to the loss or to 1.
 const SGD: [f64; 4] = [1e-4, 2e-5, 5e-4, 5e-3];
 
+/// Of the gradient of an ordinary pass from that of a traced one, as a whole: a value that
+/// rounding moves over the kink of a ReLU moves more than rounding does.
+const UNTRACED_GRADIENT: f64 = 1e-2;
+
 /// Without these a record proves little.
 const REQUIRED: [&str; 3] = ["out/query_logits", "out/loss", "out/sgd_losses"];
 
@@ -45,6 +49,18 @@ pub fn compare(case: &Case) -> Deviations {
         }
     }
     compare_gradients(case, &ours.gradient, &mut deviations);
+    let [logits, gradient] = ours.untraced(case);
+    for (what, deviation, most) in [
+        ("logits", logits, FORWARD),
+        ("gradient", gradient, UNTRACED_GRADIENT),
+    ] {
+        if deviation.is_nan() || deviation > most {
+            deviations.failures.push(format!(
+                "{what} of an ordinary pass: {deviation:.1e} from the traced pass, expected at \
+                 most {most:.0e}"
+            ));
+        }
+    }
     for (name, theirs) in &case.recorded {
         let (kind, rest) = name.split_once('/').unwrap_or((name.as_str(), ""));
         match (kind, rest) {

@@ -72,6 +72,29 @@ impl Ours {
         }
     }
 
+    /// How far an ordinary pass, as training makes it, is from the traced one that is compared
+    /// with the record: logits relative to the largest, the gradient as a whole to its norm.
+    ///
+    /// The traced pass takes the definition of every part; an ordinary one may take a device's own
+    /// loops, which round differently.
+    pub(crate) fn untraced(&self, case: &Case) -> [f64; 2] {
+        let mut pass = Pass::evaluation();
+        let model = from_vector(case.model.clone(), &case.parameters);
+        let loss = batch_loss(&model, &case.batch, &case.loss, case.step, &mut pass);
+        let logits = array(&loss.logits);
+        let gradient = gradient_vector(&model, loss.total.backward());
+        let gradient: Vec<f32> = gradient.into_data().iter().collect();
+        let square = |value: f32| f64::from(value) * f64::from(value);
+        let pairs = gradient.iter().zip(&self.gradient);
+        let apart: f64 = pairs.map(|(a, b)| square(a - b)).sum();
+        let whole: f64 = self.gradient.iter().copied().map(square).sum();
+        let of_gradient = (apart / whole.max(f64::MIN_POSITIVE)).sqrt();
+        [
+            logits.deviation_from(&array(&self.loss.logits)),
+            of_gradient,
+        ]
+    }
+
     /// The terms of the regularizers, if there are any; their order is our own.
     pub(crate) fn penalties(&self) -> Option<Array> {
         let terms = self.loss.penalties.iter();

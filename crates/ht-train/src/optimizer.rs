@@ -89,6 +89,29 @@ impl MetaOptimizer {
         }
     }
 
+    /// As [`step`](Self::step), with the gradient scaled down to the largest allowed norm; also
+    /// returns its norm before. Nothing is copied to the host.
+    ///
+    /// # Shapes
+    /// - `parameters`, `gradient`: `[P]`, returns the same and `[1]`
+    pub fn clipped_step(
+        &mut self,
+        learning_rate: f64,
+        parameters: Tensor<1>,
+        gradient: Tensor<1>,
+        largest: Option<f64>,
+    ) -> (Tensor<1>, Tensor<1>) {
+        let norm = gradient.clone().square().sum().sqrt();
+        let gradient = match largest {
+            Some(largest) => {
+                let factor = (norm.clone() + 1e-12).recip().mul_scalar(largest);
+                gradient * factor.clamp_max(1.0)
+            }
+            None => gradient,
+        };
+        (self.step(learning_rate, parameters, gradient), norm)
+    }
+
     pub(crate) fn state(&self) -> OptimizerState {
         match &self.rule {
             Rule::Adam {

@@ -269,18 +269,11 @@ impl TrainingState {
 
     /// Makes one update and returns the norm of the gradient before clipping.
     fn update(&mut self, gradient: Tensor<1>, rate: f64, largest: Option<f64>) -> Tensor<1> {
-        let norm = gradient.clone().square().sum().sqrt();
-        let gradient = match largest {
-            Some(largest) => clip(gradient, norm.clone(), largest),
-            None => gradient,
-        };
         let parameters = self.parameters.clone();
-        self.parameters = self.optimizer.step(rate, parameters, gradient);
+        let (parameters, norm) = self
+            .optimizer
+            .clipped_step(rate, parameters, gradient, largest);
+        self.parameters = parameters;
         norm
     }
-}
-
-/// Scales a gradient down to the largest allowed norm, without a copy to the host.
-fn clip(gradient: Tensor<1>, norm: Tensor<1>, largest: f64) -> Tensor<1> {
-    gradient * (norm + 1e-12).recip().mul_scalar(largest).clamp_max(1.0)
 }

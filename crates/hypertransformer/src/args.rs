@@ -43,13 +43,20 @@ pub(crate) struct BenchArgs {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<Override>,
     /// Steps to measure, after three that warm up; as many generations.
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 30, value_parser = at_least_one)]
     pub(crate) steps: usize,
     #[command(flatten)]
     pub(crate) compute: ComputeArgs,
     /// Print one JSON object on the last line of stdout.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("expected a number from 1 on".to_owned()),
+        Ok(number) => Ok(number),
+    }
 }
 
 #[derive(Debug, clap::Args)]

@@ -17,6 +17,8 @@ struct Call {
     kernel: usize,
     has_bias: bool,
     normalizes: bool,
+    /// Whether the images need a gradient: a first layer's do not.
+    tracks_images: bool,
     convolution: Convolution,
 }
 
@@ -28,13 +30,19 @@ fn calls() -> impl Strategy<Value = Call> {
         Just(Some(Activation::Relu)),
         Just(Some(Activation::LeakyRelu)),
     ];
-    let rest = (activations, any::<bool>(), any::<bool>(), any::<bool>());
+    let rest = (
+        activations,
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+    );
     (sizes, geometry, rest).prop_filter_map(
         "a kernel larger than the image, or nothing to pool",
         |(sizes, geometry, rest)| {
             let (episodes, images, inputs, outputs) = sizes;
             let (h, w, kernel, stride, same) = geometry;
-            let (activation, pools, has_bias, normalizes) = rest;
+            let (activation, pools, has_bias, normalizes, tracks_images) = rest;
             let padding = if same { Padding::Same } else { Padding::Valid };
             let zeros = [h, w].map(|side| padding.zeros(side, kernel, stride));
             let convolved = |side: usize, (before, after): (usize, usize)| {
@@ -53,6 +61,7 @@ fn calls() -> impl Strategy<Value = Call> {
                 kernel,
                 has_bias,
                 normalizes,
+                tracks_images,
                 convolution: Convolution {
                     stride,
                     padding: zeros,
@@ -86,6 +95,11 @@ fn run(call: &Call, layer: Layer) -> Vec<Vec<f32>> {
     } = call;
     let [h, w] = call.sides;
     let images = wave([e, i, h, w, call.images], 0.1, &device);
+    let images = if call.tracks_images {
+        images
+    } else {
+        images.detach()
+    };
     let kernel = wave([e, o, i, f, f], 0.2, &device);
     let bias = wave([e, o], 0.3, &device);
     let affine = Affine {
@@ -104,9 +118,13 @@ fn run(call: &Call, layer: Layer) -> Vec<Vec<f32>> {
     let vector = |data: burn::tensor::TensorData| data.iter::<f32>().collect::<Vec<_>>();
     let mut results = vec![
         vector(out.into_data()),
-        vector(images.grad(&gradients).expect("tracked").into_data()),
         vector(kernel.grad(&gradients).expect("tracked").into_data()),
     ];
+    if call.tracks_images {
+        results.push(vector(
+            images.grad(&gradients).expect("tracked").into_data(),
+        ));
+    }
     let small = [
         (call.has_bias, bias),
         (call.normalizes, affine.scale),

@@ -94,8 +94,9 @@ pub(super) struct Chunk {
     pub(super) len: usize,
 }
 
-/// Floats that one chunk should not exceed: a common second-level cache.
-const CHUNK_FLOATS: usize = 256 * 1024;
+/// Floats that one chunk should not exceed: a common second-level cache. In tests it is small
+/// enough for several chunks of a few images.
+const CHUNK_FLOATS: usize = if cfg!(test) { 8 * 1024 } else { 256 * 1024 };
 
 /// Images of a block: the floats of the widest common vector.
 pub(super) const LANES: usize = 16;

@@ -155,8 +155,10 @@ fn the_rarer_sections_parse() {
          negate_probability=0.1,per_class=true}",
         "split={by='released-code',seed=2022,train=1150,validation=50,test=300}",
         "loss={label_smoothing=0.1,squared_kernels=1e-4}",
+        "episodes.jitter={turn=5.0,slant=0.1,size=0.1,shift=0.05}",
     ])
     .expect("valid");
+    assert!(config.episodes.train_spec().jitter.is_some());
     let augmentation = config
         .episodes
         .train_spec()

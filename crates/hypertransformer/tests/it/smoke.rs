@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::{command, json, names, read, scratch, stderr, write_picture};
+use crate::support::{command, error, json, names, read, scratch, stderr, write_picture};
 
 const SMOKE: &str = "configs/smoke.toml";
 
@@ -146,4 +146,31 @@ fn a_folder_of_pictures_is_a_data_set() {
         json(&["evaluate", "--run", &run, "--episodes", "5"])["episodes"],
         5
     );
+}
+
+#[test]
+fn bench_measures_as_many_steps_as_are_asked_for() {
+    let args = [
+        "bench",
+        "configs/smoke.toml",
+        "--steps",
+        "8",
+        "--threads",
+        "1",
+    ];
+    let rates = json(&args);
+    assert_eq!(rates["steps"], 8);
+    for key in [
+        "train_episodes_per_second",
+        "train_episodes_per_cpu_second",
+        "generate_ms",
+    ] {
+        assert!(rates[key].as_f64().expect(key) > 0.0, "{rates}");
+    }
+    if rates["device"] == "flex" {
+        let ratio = rates["floor_ratio"].as_f64().expect("a ratio");
+        assert!(ratio > 0.0 && ratio < 1.0, "{rates}");
+    }
+    assert_eq!(rates["shape"]["ways"], 3);
+    error(&["bench", "--steps", "0"], &["--steps", "from 1 on"]);
 }
