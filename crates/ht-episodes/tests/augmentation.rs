@@ -9,6 +9,16 @@ use ht_episodes::{
     collate, normalize_pixel, quarter_turn,
 };
 
+/// `each` classes for validation, as many for the test, the others for training.
+fn split(set: &ImageSet, each: usize) -> ClassSplit {
+    let config = SplitConfig::Seed {
+        seed: 0,
+        validation: each,
+        test: each,
+    };
+    ClassSplit::new(&config, set).expect("enough classes")
+}
+
 #[test]
 fn training_images_are_augmented_and_test_images_are_not() {
     let shape = ImageShape {
@@ -25,12 +35,7 @@ fn training_images_are_augmented_and_test_images_are_not() {
     };
     let set = ImageSet::new(shape, (0..9).map(class).collect()).expect("images");
     let set = Arc::new(set);
-    let config = SplitConfig::Seed {
-        seed: 0,
-        validation: 3,
-        test: 3,
-    };
-    let split = ClassSplit::new(&config, &set).expect("enough classes");
+    let split = split(&set, 3);
     let plain = EpisodeSpec::new(3, 2, 3);
     let augmentation = EpisodeAugmentation {
         roll_probability: 1.0,
@@ -125,12 +130,7 @@ fn a_mirrored_class_is_mirrored_and_then_turned() {
         official: None,
     };
     let set = Arc::new(ImageSet::new(shape, (0..6).map(class).collect()).expect("images"));
-    let config = SplitConfig::Seed {
-        seed: 0,
-        validation: 2,
-        test: 2,
-    };
-    let split = ClassSplit::new(&config, &set).expect("enough classes");
+    let split = split(&set, 2);
     let spec = EpisodeSpec::new(2, 1, 1);
     let rotation = ClassRotation::AsClassesWithMirrors;
     let sampler = EpisodeSampler::new(Arc::clone(&set), split, spec, rotation).expect("possible");

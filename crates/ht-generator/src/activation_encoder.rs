@@ -92,11 +92,7 @@ impl ActivationEncoder {
                 let [_, _, kernel, _] = layer.kernel.dims();
                 sides = sides.map(|side| (side - kernel) / stride + 1);
                 let forward = convolution(layer.kernel_len(), sides, n);
-                if i == 0 && is_image {
-                    PartCost::on_images(forward)
-                } else {
-                    PartCost::inner(forward)
-                }
+                PartCost::layer(forward, i == 0 && is_image)
             })
             .sum()
     }

@@ -21,18 +21,13 @@ pub struct PartCost {
 impl PartCost {
     /// A part with weights and an input that needs a gradient.
     pub(crate) fn inner(forward: usize) -> Self {
-        Self {
-            forward,
-            backward: 2 * forward,
-        }
+        Self::layer(forward, false)
     }
 
-    /// A part whose input is an image.
-    pub(crate) fn on_images(forward: usize) -> Self {
-        Self {
-            forward,
-            backward: forward,
-        }
+    /// The same, or a layer whose input is an image.
+    pub(crate) fn layer(forward: usize, on_images: bool) -> Self {
+        let backward = if on_images { forward } else { 2 * forward };
+        Self { forward, backward }
     }
 
     /// Floating-point operations of both ways.
@@ -103,11 +98,7 @@ pub(crate) fn cnn_layers(spec: &CnnSpec, n: usize) -> PartCost {
         .map(|(l, layer)| {
             let Geometry { height, width, .. } = layer.convolved;
             let forward = convolution(layer.kernel_len(), [height, width], n);
-            if l == 0 {
-                PartCost::on_images(forward)
-            } else {
-                PartCost::inner(forward)
-            }
+            PartCost::layer(forward, l == 0)
         })
         .sum()
 }

@@ -92,23 +92,27 @@ impl ImageEncoder {
         }
     }
 
+    /// Of convolution `i`: all but the last halve the sides.
+    fn stride(&self, i: usize) -> usize {
+        if i + 1 == self.convolutions.len() {
+            1
+        } else {
+            2
+        }
+    }
+
     /// Multiply-adds for `n` images with these sides.
     pub(crate) fn cost(&self, mut sides: [usize; 2], n: usize) -> PartCost {
-        let n_layers = self.convolutions.len();
         let layers = self.convolutions.iter().enumerate();
         layers
             .map(|(i, layer)| {
-                let stride = if i + 1 == n_layers { 1 } else { 2 };
+                let stride = self.stride(i);
                 sides = sides.map(|side| {
                     let (before, after) = self.padding.zeros(side, KERNEL, stride);
                     (side + before + after - KERNEL) / stride + 1
                 });
                 let forward = convolution(layer.kernel_len(), sides, n);
-                if i == 0 {
-                    PartCost::on_images(forward)
-                } else {
-                    PartCost::inner(forward)
-                }
+                PartCost::layer(forward, i == 0)
             })
             .sum()
     }
@@ -123,8 +127,7 @@ impl ImageEncoder {
         // One kernel for all: as good as one episode with all images.
         let mut x = Activations::from_images(images.reshape([1, e * s, c, h, w]));
         for (i, convolution) in self.convolutions.iter().enumerate() {
-            let is_last = i + 1 == self.convolutions.len();
-            let stride = if is_last { 1 } else { 2 };
+            let stride = self.stride(i);
             let padding = x
                 .sides()
                 .map(|side| self.padding.zeros(side, KERNEL, stride));

@@ -3,7 +3,7 @@
 use burn::tensor::Shape;
 
 use super::dense::{CpuTensor, DenseGradient, DenseLayer, product, rows_of, values, values_mut};
-use super::rows::{add, add_bias_and_scale, softmax, softmax_backward};
+use super::rows::{add, add_bias_and_scale, scale, softmax, softmax_backward};
 
 /// The projections and the sizes.
 #[derive(Clone, Debug)]
@@ -127,11 +127,5 @@ impl Attention {
             }
         }
         rows_of(rows, n_heads * width)
-    }
-}
-
-fn scale(x: &mut [f32], factor: f32) {
-    for x in x {
-        *x *= factor;
     }
 }

@@ -104,6 +104,15 @@ pub(super) fn add_bias_and(x: &mut [f32], bias: &[f32], y: &[f32]) {
     });
 }
 
+/// `x = x * factor`.
+pub(super) fn scale(x: &mut [f32], factor: f32) {
+    Arch::new().dispatch(|| {
+        for x in x.iter_mut() {
+            *x *= factor;
+        }
+    });
+}
+
 /// `x = x + y`.
 pub(super) fn add(x: &mut [f32], y: &[f32]) {
     Arch::new().dispatch(|| {
