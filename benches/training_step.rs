@@ -7,7 +7,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use criterion::{Criterion, criterion_group, criterion_main};
 use ht_episodes::{CollatedBatch, Split, collate};
-use ht_train::{Experiment, ExperimentConfig, LossConfig, Objective, meta_gradient, to_vector};
+use ht_train::{Experiment, ExperimentConfig, Objective, meta_gradient, to_vector};
 
 fn experiment(config: &str, overrides: &[&str]) -> Experiment {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs");
@@ -49,11 +49,7 @@ fn training_step(criterion: &mut Criterion) {
             let batch = batch(&experiment, 8);
             bencher.iter(|| {
                 let batches = vec![batch.clone()];
-                let objective = Objective {
-                    loss: LossConfig::default(),
-                    step: 0,
-                    seed: 1,
-                };
+                let objective = Objective::at(&experiment.config, 0);
                 meta_gradient(&model, &parameters, batches, objective, &device, 1).figures()
             });
         });

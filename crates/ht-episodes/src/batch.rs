@@ -61,6 +61,9 @@ pub struct EpisodeBatch {
     pub support: SupportSet,
     /// What the generated CNN classifies.
     pub query: QuerySet,
+    /// `[E, S]`, the [number](crate::PlannedClass::number) of each support sample's real class
+    /// among those of its split, 0 for padding: for losses that look past the episode.
+    pub support_classes: Tensor<2, Int>,
 }
 
 /// Images and labels of one role, on the host.
@@ -81,6 +84,8 @@ pub struct CollatedBatch {
     shape: ImageShape,
     support: HostImages,
     query: HostImages,
+    /// `[E, S]`, flattened.
+    support_classes: Vec<i32>,
     /// `[E, N]`, flattened.
     absent: Vec<bool>,
 }
@@ -99,11 +104,18 @@ pub fn collate(images: &ImageSet, plans: &[EpisodePlan]) -> CollatedBatch {
         let labels = 0..plan.ways;
         labels.map(|label| !plan.has_label(label)).collect()
     };
+    let n_support = plans.iter().map(|plan| plan.support().count()).max();
+    let classes = |plan: &EpisodePlan| -> Vec<i32> {
+        let mut classes: Vec<i32> = plan.support().map(|image| image.number as i32).collect();
+        classes.resize(n_support.unwrap_or(0), 0);
+        classes
+    };
     CollatedBatch {
         n_episodes: plans.len(),
         shape: images.shape(),
         support: gather(images, plans, |plan| plan.support().collect(), true),
         query: gather(images, plans, |plan| plan.query().collect(), false),
+        support_classes: plans.iter().flat_map(classes).collect(),
         absent: plans.iter().flat_map(absent).collect(),
     }
 }
@@ -178,7 +190,12 @@ impl CollatedBatch {
 
     /// Query images that are no padding, over all episodes.
     pub fn n_query(&self) -> usize {
-        self.query.hidden.iter().filter(|&&hidden| !hidden).count()
+        self.query.n_shown()
+    }
+
+    /// Support images that are neither padding nor removed, over all episodes.
+    pub fn n_support(&self) -> usize {
+        self.support.n_shown()
     }
 
     /// Copies the batch to a device.
@@ -198,11 +215,21 @@ impl CollatedBatch {
             labels,
             hidden,
         };
-        EpisodeBatch { support, query }
+        let classes = self.support_classes;
+        let classes = TensorData::new(classes, support.labels.dims());
+        EpisodeBatch {
+            support,
+            query,
+            support_classes: Tensor::from_data(classes, device),
+        }
     }
 }
 
 impl HostImages {
+    fn n_shown(&self) -> usize {
+        self.hidden.iter().filter(|&&hidden| !hidden).count()
+    }
+
     fn into_tensors(
         self,
         n_episodes: usize,

@@ -103,6 +103,15 @@ pub enum EpisodeError {
         /// What it should be.
         expected: &'static str,
     },
+    /// An option that unbalanced episodes do not have.
+    #[error(
+        "{other} cannot be combined with episodes.balance = \"unbalanced\", which deals one draw \
+         of labelled images to the support and the query set"
+    )]
+    NotUnbalanced {
+        /// The other configuration key.
+        other: &'static str,
+    },
     /// A share or probability out of range.
     #[error("{key} is {value}, expected a number between 0 and 1")]
     BadShare {

@@ -44,5 +44,5 @@ pub use python_random::python_shuffle;
 pub use random::stream;
 pub use sampler::EpisodeSampler;
 pub use source::{Channels, ImageSource};
-pub use spec::{Division, EpisodeSpec, Irregular, QueryPool, Removal, Unlabelled};
+pub use spec::{ClassBalance, Division, EpisodeSpec, Irregular, QueryPool, Removal, Unlabelled};
 pub use split::{ClassSplit, Split, SplitConfig};

@@ -10,6 +10,10 @@ use crate::{DrawnAugmentation, DrawnJitter, DrawnPhoto};
 pub struct PlannedClass {
     /// Index of the class in the image set.
     pub class: usize,
+    /// Its number among the classes of its split, where turned and mirrored copies count as
+    /// classes.
+    #[serde(default)]
+    pub number: usize,
     /// Its label in this episode; none for a distractor.
     pub label: Option<usize>,
     /// Counter-clockwise quarter turns of all its images.
@@ -57,6 +61,8 @@ pub struct ImageChange {
 pub struct PlannedImage {
     /// Index of the class in the image set.
     pub class: usize,
+    /// Its number among the classes of its split.
+    pub number: usize,
     /// Index of the image in the class.
     pub image: usize,
     /// Counter-clockwise quarter turns.
@@ -103,10 +109,17 @@ impl PlannedClass {
         images: &'a [usize],
         label: Option<usize>,
     ) -> impl Iterator<Item = PlannedImage> + use<'a> {
-        let (class, quarter_turns, mirrored) = (self.class, self.quarter_turns, self.mirrored);
-        let augmentation = self.augmentation;
+        let Self {
+            class,
+            number,
+            quarter_turns,
+            mirrored,
+            augmentation,
+            ..
+        } = *self;
         images.iter().map(move |&image| PlannedImage {
             class,
+            number,
             image,
             quarter_turns,
             mirrored,

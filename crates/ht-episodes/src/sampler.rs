@@ -7,8 +7,8 @@ use rand::seq::{SliceRandom, index};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
-    ClassRotation, ClassSplit, EpisodeError, EpisodePlan, EpisodeSpec, ImageChange, ImageSet,
-    Irregular, PlannedClass, QueryPool, Removal, Split, Unlabelled, random,
+    ClassBalance, ClassRotation, ClassSplit, EpisodeError, EpisodePlan, EpisodeSpec, ImageChange,
+    ImageSet, Irregular, PlannedClass, QueryPool, Removal, Split, Unlabelled, random,
 };
 
 /// Draws the episodes of one size from one image set.
@@ -65,7 +65,7 @@ impl EpisodeSampler {
 
     fn check_split(&self, part: Split) -> Result<(), EpisodeError> {
         let spec = &self.spec;
-        let n_classes = self.split.classes(part).len() * self.copies(part);
+        let n_classes = self.n_classes(part);
         let distractors = spec.unlabelled.distractors;
         if n_classes < spec.ways + distractors {
             return Err(EpisodeError::TooFewClasses {
@@ -110,6 +110,12 @@ impl EpisodeSampler {
             }
         }
         Ok(())
+    }
+
+    /// Number of classes of a split; turned and mirrored copies of training classes are classes
+    /// where the rotation says so.
+    pub fn n_classes(&self, part: Split) -> usize {
+        self.split.classes(part).len() * self.copies(part)
     }
 
     /// Classes that each class of a split counts for.
@@ -159,7 +165,7 @@ impl EpisodeSampler {
             .into_iter()
             .map(Some)
             .chain(std::iter::repeat_n(None, n_distractors));
-        let classes = chosen
+        let mut classes: Vec<PlannedClass> = chosen
             .into_iter()
             .zip(labels)
             .map(|(choice, label)| {
@@ -173,11 +179,15 @@ impl EpisodeSampler {
                 };
                 let planned = self.plan_class(class, label, quarter_turns, &mut rng);
                 PlannedClass {
+                    number: choice,
                     mirrored: choice % copies >= 4,
                     ..planned
                 }
             })
             .collect();
+        if spec.balance == ClassBalance::Unbalanced {
+            deal_again(&mut classes, &mut rng);
+        }
         let mut plan = EpisodePlan {
             ways: spec.ways,
             classes,
@@ -284,6 +294,7 @@ impl EpisodeSampler {
         };
         PlannedClass {
             class,
+            number: 0,
             label,
             quarter_turns,
             mirrored: false,
@@ -333,6 +344,25 @@ impl Pool {
         match self {
             Self::All(_) => at,
             Self::Some(images) => images[at],
+        }
+    }
+}
+
+/// Deals the labelled images of all classes together to as large a support set and query set.
+fn deal_again(classes: &mut [PlannedClass], rng: &mut ChaCha8Rng) {
+    let n_support = classes.iter().map(|class| class.support.len()).sum();
+    let mut images: Vec<(usize, usize)> = Vec::new();
+    for (at, class) in classes.iter_mut().enumerate() {
+        let drawn = class.support.drain(..).chain(class.query.drain(..));
+        images.extend(drawn.map(|image| (at, image)));
+    }
+    images.shuffle(rng);
+    for (position, (at, image)) in images.into_iter().enumerate() {
+        let class = &mut classes[at];
+        if position < n_support {
+            class.support.push(image);
+        } else {
+            class.query.push(image);
         }
     }
 }

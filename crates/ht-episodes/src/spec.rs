@@ -17,6 +17,9 @@ pub struct EpisodeSpec {
     /// Where the query images come from.
     #[serde(default)]
     pub query_pool: QueryPool,
+    /// Whether every class has its K support images.
+    #[serde(default)]
+    pub balance: ClassBalance,
     /// Support images without a label.
     #[serde(default)]
     pub unlabelled: Unlabelled,
@@ -51,6 +54,19 @@ pub enum QueryPool {
     /// All of them, as in the released code: a query image can be a support image
     /// (docs/paper.md, deviation D4).
     WholeClass,
+}
+
+/// How the images of an episode are dealt to its support and its query set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClassBalance {
+    /// Class by class: K of each into the support set.
+    #[default]
+    Balanced,
+    /// All together: as many of each class are drawn, then N K of all of them make the support
+    /// set, so that a class can have more than K or none (the default of the released code's
+    /// flags, which its scripts override).
+    Unbalanced,
 }
 
 /// Unlabelled images in the support set.
@@ -115,6 +131,7 @@ impl EpisodeSpec {
             shots,
             queries,
             query_pool: QueryPool::Disjoint,
+            balance: ClassBalance::Balanced,
             unlabelled: Unlabelled::default(),
             division: None,
             irregular: None,
@@ -155,6 +172,19 @@ impl EpisodeSpec {
         at_least("episodes.ways", self.ways, 2, "at least 2")?;
         at_least("episodes.shots", self.shots, 1, "at least 1")?;
         at_least("episodes.queries", self.queries, 1, "at least 1")?;
+        if self.balance == ClassBalance::Unbalanced {
+            let others = [
+                (
+                    "episodes.query_pool",
+                    self.query_pool != QueryPool::Disjoint,
+                ),
+                ("episodes.unlabelled", self.unlabelled.per_class > 0),
+                ("episodes.irregular", self.irregular.is_some()),
+            ];
+            if let Some(&(other, _)) = others.iter().find(|(_, is_set)| *is_set) {
+                return Err(EpisodeError::NotUnbalanced { other });
+            }
+        }
         if self.unlabelled.distractors > 0 {
             at_least(
                 "episodes.unlabelled.per_class",

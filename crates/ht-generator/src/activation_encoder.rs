@@ -12,7 +12,7 @@ use crate::{ActivationEncoderConfig, NonlinearFeatures, ParameterInit, PartCost}
 /// Which layer an encoder serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EncodedLayer {
-    /// A convolution layer: two convolutions.
+    /// A convolution layer: as many convolutions as the configuration says.
     Convolution {
         /// F of the CNN, which is also the encoder's.
         kernel: usize,
@@ -49,7 +49,7 @@ impl ActivationEncoder {
     ) -> Self {
         let (kernel, depth, channels) = match layer {
             EncodedLayer::Convolution { kernel, outputs } => {
-                (kernel, 2, input.channels.max(outputs))
+                (kernel, config.depth, input.channels.max(outputs))
             }
             EncodedLayer::Logits => (3, 1, input.channels),
         };

@@ -1,10 +1,12 @@
 //! What a person writes about the generator, and what can be wrong with it.
 
+mod encoders;
 mod transformer;
 
-use ht_cnn::{CnnSpec, Padding, WeightAllocation};
+use ht_cnn::{CnnSpec, WeightAllocation};
 use serde::{Deserialize, Serialize};
 
+pub use encoders::{ActivationEncoderConfig, ImageEncoderConfig, NonlinearFeatures};
 pub use transformer::{
     Architecture, AttentionWeighting, BlockActivation, FeedForwardConfig, LastBlock, NormOrder,
     Size, TransformerConfig,
@@ -45,6 +47,8 @@ pub struct GeneratorConfig {
     pub hidden_samples: HiddenSamples,
     /// The encoder of the raw support images, or none.
     pub image_encoder: Option<ImageEncoderConfig>,
+    /// A learned classifier of the real training classes on top of the image encoder, or none.
+    pub class_head: Option<ClassHeadConfig>,
     /// The encoders of each layer's input activations, or none.
     pub activation_encoder: Option<ActivationEncoderConfig>,
     /// The transformer of each generated layer.
@@ -168,48 +172,12 @@ pub enum HiddenSamples {
     KeysOnly,
 }
 
-/// Convolutions over the raw images, common to all layers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Classifier of the training classes (released code, `shared_head_weight`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ImageEncoderConfig {
-    /// 3 x 3 convolutions: stride 2, the last one 1.
-    pub depth: usize,
-    /// Channels of each, and so features per image.
-    pub width: usize,
-    /// Padding of each.
-    pub padding: Padding,
-    /// Dropout rate of the features, in training.
-    #[serde(default)]
-    pub dropout: f64,
-}
-
-/// Convolutions over a layer's input activations, one encoder per generated layer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ActivationEncoderConfig {
-    /// Channels of each convolution; left out: the larger of the layer's input and output
-    /// channels.
-    pub width: Option<usize>,
-    /// Which encoders take the mean after the nonlinearity instead of before.
-    #[serde(default)]
-    pub nonlinear: NonlinearFeatures,
-    /// Dropout rate of all features of a layer's input, in training; those of the logits layer
-    /// include the [flattened](LogitsFeatures::Flattened) ones.
-    #[serde(default)]
-    pub dropout: f64,
-}
-
-/// Encoders whose features are means of ReLU outputs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NonlinearFeatures {
-    /// None.
-    #[default]
-    None,
-    /// Only the logits layer's: what `nonlinear_feature` of the released code does.
-    LogitsLayer,
-    /// All: what its name says.
-    AllLayers,
+pub struct ClassHeadConfig {
+    /// Number of training classes.
+    pub classes: usize,
 }
 
 /// Auxiliary classifiers on the inner convolution layers (released code, `warmup_steps`).
@@ -333,42 +301,22 @@ impl GeneratorConfig {
             GeneratorError::check_positive(&[("generator.warmup_heads.steps", steps)])?;
         }
         if let Some(encoder) = &self.image_encoder {
-            GeneratorError::check_positive(&[
-                ("generator.image_encoder.depth", encoder.depth),
-                ("generator.image_encoder.width", encoder.width),
-            ])?;
-            GeneratorError::check_rate("generator.image_encoder.dropout", encoder.dropout)?;
-            encoder.check_fits(spec.image.height.min(spec.image.width))?;
+            encoder.check(spec)?;
         }
-        if let Some(encoder) = &self.activation_encoder {
-            let width = encoder.width.unwrap_or(1);
-            GeneratorError::check_positive(&[("generator.activation_encoder.width", width)])?;
-            GeneratorError::check_rate("generator.activation_encoder.dropout", encoder.dropout)?;
-        }
-        self.transformer.check()
-    }
-}
-
-impl ImageEncoderConfig {
-    /// Without padding, each convolution needs as many pixels as its kernel.
-    fn check_fits(&self, side: usize) -> Result<(), GeneratorError> {
-        let mut side = side;
-        for number in 1..=self.depth {
-            if self.padding == Padding::Valid && side < 3 {
-                return Err(GeneratorError::BadNumber {
-                    key: "generator.image_encoder.depth",
-                    value: self.depth.to_string(),
-                    expected: format!(
-                        "less than {number} without padding: convolution {number} gets only \
-                         {side} x {side} pixels"
-                    ),
+        if let Some(head) = &self.class_head {
+            GeneratorError::check_positive(&[("generator.class_head.classes", head.classes)])?;
+            if self.image_encoder.is_none() {
+                return Err(GeneratorError::Excluded {
+                    key: "generator.class_head",
+                    other: "no generator.image_encoder",
+                    cause: "the head reads the image encoder's features",
                 });
             }
-            let stride = if number == self.depth { 1 } else { 2 };
-            let (before, after) = self.padding.zeros(side, 3, stride);
-            side = (before + side + after - 3) / stride + 1;
         }
-        Ok(())
+        if let Some(encoder) = &self.activation_encoder {
+            encoder.check()?;
+        }
+        self.transformer.check()
     }
 }
 

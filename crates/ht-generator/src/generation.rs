@@ -18,6 +18,8 @@ pub struct Generation {
     pub layers: Vec<ConvParts>,
     /// The logits layer as the support pass has it.
     pub support_logits: LogitsWeights,
+    /// `[E, S, A]`: what the image encoder makes of the support images, if there is one.
+    pub image_features: Option<Tensor<3>>,
 }
 
 impl Generation {

@@ -1,14 +1,14 @@
 //! The weight generator: the loop over the CNN's layers.
 
 use burn::module::Module;
-use burn::tensor::{Device, assert_shape};
+use burn::tensor::{Bool, Device, Tensor, assert_shape};
 use ht_cnn::{Activations, CnnSpec, GeneratedCnn, SliceGrid, flatten_features, logits};
 use ht_episodes::SupportSet;
 
 use crate::activation_encoder::EncodedLayer;
 use crate::cost::cnn_layers;
 use crate::{
-    ConvSource, EpisodeCost, Generation, GeneratorConfig, GeneratorError, HiddenSamples,
+    ClassHead, ConvSource, EpisodeCost, Generation, GeneratorConfig, GeneratorError, HiddenSamples,
     ImageEncoder, LayerGenerator, LogitsSource, ParameterInit, PartCost, Pass, Samples,
     WarmupHeads,
 };
@@ -20,6 +20,7 @@ pub struct WeightGenerator {
     layers: Vec<ConvSource>,
     logits: LogitsSource,
     warmup_heads: Option<WarmupHeads>,
+    class_head: Option<ClassHead>,
     #[module(skip)]
     spec: CnnSpec,
     #[module(skip)]
@@ -69,11 +70,16 @@ impl WeightGenerator {
         let warmup_heads = config
             .warmup_heads
             .map(|heads| WarmupHeads::new(heads, spec, &mut init));
+        let mut init = ParameterInit::new(seed, depth as u64 + 3, device);
+        let class_head = config.image_encoder.as_ref().zip(config.class_head);
+        let class_head =
+            class_head.map(|(encoder, head)| ClassHead::new(head, encoder.width, &mut init));
         Ok(Self {
             image_encoder,
             layers,
             logits,
             warmup_heads,
+            class_head,
             spec: spec.clone(),
             hidden_samples: config.hidden_samples,
         })
@@ -97,6 +103,32 @@ impl WeightGenerator {
     /// The auxiliary classifiers, if there are any.
     pub fn warmup_heads(&self) -> Option<&WarmupHeads> {
         self.warmup_heads.as_ref()
+    }
+
+    /// The classifier of the real training classes, if there is one.
+    pub fn class_head(&self) -> Option<&ClassHead> {
+        self.class_head.as_ref()
+    }
+
+    /// What the image encoder makes of images, if there is one.
+    ///
+    /// # Shapes
+    /// - `images`: `[E, S, C, H, W]`
+    /// - returns: `[E, S, A]`
+    pub fn image_features(&self, images: &Tensor<5>, pass: &mut Pass) -> Option<Tensor<3>> {
+        let encoder = self.image_encoder.as_ref()?;
+        Some(encoder.forward(images.clone(), pass))
+    }
+
+    /// Support samples that count in nothing, if there are any.
+    ///
+    /// # Shapes
+    /// - returns: `[E, S]`
+    pub fn left_out(&self, support: &SupportSet) -> Option<Tensor<2, Bool>> {
+        match self.hidden_samples {
+            HiddenSamples::Removed => support.hidden.clone(),
+            HiddenSamples::KeysOnly => None,
+        }
     }
 
     /// What one episode costs at least.
@@ -144,18 +176,12 @@ impl WeightGenerator {
         let [e, s, ..] = support.images.dims();
         assert_shape!(support.labels, [e, s]);
         let samples = Samples {
-            image_features: self
-                .image_encoder
-                .as_ref()
-                .map(|encoder| encoder.forward(support.images.clone(), pass)),
+            image_features: self.image_features(&support.images, pass),
             labels: support.labels.clone(),
             hidden: support.hidden.clone(),
         };
         let images = Activations::from_images(support.images.clone());
-        let mut activations = match self.hidden_samples {
-            HiddenSamples::Removed => images.hide(support.hidden.clone()),
-            HiddenSamples::KeysOnly => images,
-        };
+        let mut activations = images.hide(self.left_out(support));
 
         let mut layers = Vec::with_capacity(self.layers.len());
         let mut query_weights = Vec::with_capacity(self.layers.len());
@@ -196,6 +222,7 @@ impl WeightGenerator {
             cnn,
             layers,
             support_logits,
+            image_features: samples.image_features,
         }
     }
 }

@@ -1,12 +1,15 @@
-//! Warm-up heads: learned classifiers on the inner layers that guide the first steps, one
-//! layer after another, until only the real logits count (released code, `warmup_steps`).
+//! Learned classifiers beside the generated CNN, which only training looks at.
+//!
+//! Warm-up heads on the inner layers guide the first steps, one layer after another, until only
+//! the real logits count (released code, `warmup_steps`). The class head tells the real training
+//! classes from the image encoder's features (released code, `shared_head_weight`).
 
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 use ht_cnn::{Activations, CnnSpec, Features, flatten_features};
 
-use crate::{ParameterInit, WarmupHeadsConfig};
+use crate::{ClassHeadConfig, ParameterInit, WarmupHeadsConfig};
 
 /// One head per convolution layer but the last.
 #[derive(Module, Debug)]
@@ -69,6 +72,34 @@ impl WarmupHeadsConfig {
         let head = |i: usize| (1.0 - (step - i as f64 * stride).abs() / stride).max(0.0);
         let real = (1.0 + (step - steps) / stride).clamp(0.0, 1.0);
         (0..n_heads).map(head).chain([real]).collect()
+    }
+}
+
+/// One dense layer on the features of the images.
+#[derive(Module, Debug)]
+pub struct ClassHead {
+    /// `[A, classes]`.
+    dense: Linear,
+}
+
+impl ClassHead {
+    pub(crate) fn new(
+        config: ClassHeadConfig,
+        n_features: usize,
+        init: &mut ParameterInit,
+    ) -> Self {
+        Self {
+            dense: init.linear(n_features, config.classes),
+        }
+    }
+
+    /// Logits of the real classes.
+    ///
+    /// # Shapes
+    /// - `image_features`: `[E, S, A]`
+    /// - returns: `[E, S, classes]`
+    pub fn logits(&self, image_features: Tensor<3>) -> Tensor<3> {
+        self.dense.forward(image_features)
     }
 }
 

@@ -40,16 +40,17 @@ mod weight_source;
 pub use activation_encoder::ActivationEncoder;
 pub use attention::Attention;
 pub use config::{
-    ActivationEncoderConfig, Architecture, AttentionWeighting, BlockActivation, FeedForwardConfig,
-    GeneratorConfig, GeneratorError, HiddenSamples, ImageEncoderConfig, LastBlock, LearnedLayers,
-    LearnedTensors, LogitsFeatures, LogitsStart, LogitsTokens, NonlinearFeatures, NormOrder,
-    NormWeights, SampleFeatures, Size, TransformerConfig, WarmupHeadsConfig,
+    ActivationEncoderConfig, Architecture, AttentionWeighting, BlockActivation, ClassHeadConfig,
+    FeedForwardConfig, GeneratorConfig, GeneratorError, HiddenSamples, ImageEncoderConfig,
+    LastBlock, LearnedLayers, LearnedTensors, LogitsFeatures, LogitsStart, LogitsTokens,
+    NonlinearFeatures, NormOrder, NormWeights, SampleFeatures, Size, TransformerConfig,
+    WarmupHeadsConfig,
 };
 pub use cost::{EpisodeCost, PartCost};
 pub use feed_forward::FeedForward;
 pub use generation::Generation;
 pub use generator::WeightGenerator;
-pub use heads::WarmupHeads;
+pub use heads::{ClassHead, WarmupHeads};
 pub use image_encoder::ImageEncoder;
 pub use init::ParameterInit;
 pub use layer_generator::{LayerGenerator, TokenGrid};

@@ -39,6 +39,25 @@ struct Description {
     token_shapes: BTreeMap<String, Vec<usize>>,
     #[serde(default)]
     generated: Vec<String>,
+    /// The class that the head on real classes counts as its first.
+    #[serde(default)]
+    real_class_min: i32,
+}
+
+impl Description {
+    fn read(path: &Path) -> Result<Self, ParityError> {
+        let bad = |cause: &dyn ToString| ParityError::file(path, cause);
+        let n_bytes = fs::metadata(path).map_err(|cause| bad(&cause))?.len();
+        if n_bytes > MAX_JSON {
+            return Err(bad(&format!(
+                "{n_bytes} bytes, expected at most {MAX_JSON}"
+            )));
+        }
+        let text = fs::read_to_string(path).map_err(|cause| bad(&cause))?;
+        let mut described: Value = serde_json::from_str(&text).map_err(|cause| bad(&cause))?;
+        forget_nulls(&mut described);
+        serde_json::from_value(described).map_err(|cause| bad(&cause))
+    }
 }
 
 fn default_rate() -> f64 {
@@ -94,19 +113,7 @@ impl Case {
     /// # Errors
     /// A damaged file, a flag without counterpart, a variable without parameter.
     pub fn read(tensors: &Path, device: &Device) -> Result<Self, ParityError> {
-        let path = tensors.with_extension("json");
-        let bad = |cause: &dyn ToString| ParityError::file(&path, cause);
-        let n_bytes = fs::metadata(&path).map_err(|cause| bad(&cause))?.len();
-        if n_bytes > MAX_JSON {
-            return Err(bad(&format!(
-                "{n_bytes} bytes, expected at most {MAX_JSON}"
-            )));
-        }
-        let text = fs::read_to_string(&path).map_err(|cause| bad(&cause))?;
-        let mut described: Value = serde_json::from_str(&text).map_err(|cause| bad(&cause))?;
-        forget_nulls(&mut described);
-        let description: Description =
-            serde_json::from_value(described).map_err(|cause| bad(&cause))?;
+        let description = Description::read(&tensors.with_extension("json"))?;
         let recorded = read_arrays(tensors)?;
         let get = |name: &str, axes: usize| -> Result<&Array, ParityError> {
             recorded
@@ -149,9 +156,19 @@ impl Case {
             return Err(ParityError::file(tensors, &"no out/query_logits"));
         };
         let spec = CnnSpec::new(&flags.cnn()?, image, ways)?;
-        let config = flags.generator(description.warmup_steps)?;
-        let model = WeightGenerator::new(&config, &spec, 0, device)?;
         let variable = |name: &str| recorded.get(&format!("var/{name}"));
+        let n_classes = n_classes(&description, variable);
+        let config = flags.generator(description.warmup_steps, n_classes)?;
+        let model = WeightGenerator::new(&config, &spec, 0, device)?;
+        let support_classes = match n_classes {
+            None => support.labels.zeros_like(),
+            Some(n_classes) => {
+                let classes = get("in/support_classes", 1)?;
+                real_classes(classes, n_classes, description.real_class_min)
+                    .map(|classes| classes.to_integers::<1>(device).unsqueeze())
+                    .map_err(|cause| ParityError::file(tensors, &cause))?
+            }
+        };
         let shapes = |name: &str| variable(name).map(|array| array.shape.clone());
         let variables = Variables::new(&description.canonical, shapes, &model)?;
         let stranger = recorded
@@ -172,7 +189,11 @@ impl Case {
             model,
             variables,
             parameters,
-            batch: EpisodeBatch { support, query },
+            batch: EpisodeBatch {
+                support,
+                query,
+                support_classes,
+            },
             loss: flags.loss(description.label_smoothing),
             step: description.global_step,
             learning_rate: description.sgd_lr,
@@ -187,6 +208,33 @@ impl Case {
             roles: description.canonical,
             recorded,
         })
+    }
+}
+
+/// Outputs of the head on real classes, if the record has one.
+fn n_classes<'a>(
+    description: &Description,
+    variable: impl Fn(&str) -> Option<&'a Array>,
+) -> Option<usize> {
+    let mut roles = description.canonical.iter();
+    let is_head = |role: &str| role.starts_with("shared_head.") && role.ends_with(".kernel");
+    let (name, _) = roles.find(|(_, role)| is_head(role))?;
+    variable(name)?.shape.get(1).copied()
+}
+
+/// The real classes of the support images, counted from the head's first.
+fn real_classes(classes: &Array, n_classes: usize, first: i32) -> Result<Array, String> {
+    let counted = classes.values.iter().map(|class| class - first as f32);
+    let range = 0.0..n_classes as f32;
+    let values: Vec<f32> = counted.collect();
+    match values.iter().find(|class| !range.contains(class)) {
+        Some(class) => Err(format!(
+            "in/support_classes has class {class} of {n_classes}, counted from {first}"
+        )),
+        None => Ok(Array {
+            shape: classes.shape.clone(),
+            values,
+        }),
     }
 }
 

@@ -286,10 +286,15 @@ fn sgd_losses(case: &Case) -> Vec<f64> {
     let EpisodeBatch {
         mut support,
         mut query,
+        support_classes,
     } = case.batch.clone();
     support.images = support.images.cast(dtype);
     query.images = query.images.cast(dtype);
-    let batch = EpisodeBatch { support, query };
+    let batch = EpisodeBatch {
+        support,
+        query,
+        support_classes,
+    };
     let mut losses = Vec::with_capacity(SGD.len());
     for step in 0..SGD.len() {
         let model = from_vector(case.model.clone(), &parameters);

@@ -4,10 +4,10 @@
 
 use ht_cnn::{Activation, CnnConfig, Features, NormStatistics, Padding, Pooling, WeightAllocation};
 use ht_generator::{
-    ActivationEncoderConfig, Architecture, AttentionWeighting, BlockActivation, FeedForwardConfig,
-    GeneratorConfig, HiddenSamples, ImageEncoderConfig, LastBlock, LearnedLayers, LearnedTensors,
-    LogitsFeatures, LogitsStart, LogitsTokens, NonlinearFeatures, NormOrder, NormWeights,
-    SampleFeatures, Size, TransformerConfig, WarmupHeadsConfig,
+    ActivationEncoderConfig, Architecture, AttentionWeighting, BlockActivation, ClassHeadConfig,
+    FeedForwardConfig, GeneratorConfig, HiddenSamples, ImageEncoderConfig, LastBlock,
+    LearnedLayers, LearnedTensors, LogitsFeatures, LogitsStart, LogitsTokens, NonlinearFeatures,
+    NormOrder, NormWeights, SampleFeatures, Size, TransformerConfig, WarmupHeadsConfig,
 };
 use ht_train::LossConfig;
 use serde::Deserialize;
@@ -157,30 +157,27 @@ impl ReleasedFlags {
         Ok(())
     }
 
-    /// The generator that the flags describe, with `warmup_steps` of its heads.
+    /// The generator that the flags describe, with `warmup_steps` of its heads, and a head for
+    /// `n_classes` real classes if there is one.
     ///
     /// # Errors
     /// A flag without counterpart.
-    pub fn generator(&self, warmup_steps: u64) -> Result<GeneratorConfig, ParityError> {
+    pub fn generator(
+        &self,
+        warmup_steps: u64,
+        n_classes: Option<usize>,
+    ) -> Result<GeneratorConfig, ParityError> {
         if self.generator != "joint" {
             let cause = "it does not run in the released code and is left out (docs/paper.md, D16)";
             return Err(unknown("generator", &self.generator, cause));
-        }
-        if self.feature_layers != trainers_feature_layers() {
-            let cause = "no flag of the released scripts, whose trainer fixes it at 2";
-            return Err(unknown(
-                "feature_layers",
-                &self.feature_layers.to_string(),
-                cause,
-            ));
         }
         if self.train_heads && warmup_steps == 0 {
             let cause = "heads without warmup_steps have no weights";
             return Err(unknown("train_heads", "true", cause));
         }
-        if self.shared_head_weight > 0.0 {
+        if self.shared_head_weight > 0.0 && n_classes.is_none() {
             let value = self.shared_head_weight.to_string();
-            let cause = "the head on real classes is left out (docs/paper.md, D13)";
+            let cause = "there is no variable of the role shared_head";
             return Err(unknown("shared_head_weight", &value, cause));
         }
         let n_learned = self.number_of_trained_cnn_layers;
@@ -226,6 +223,7 @@ impl ReleasedFlags {
             logits_start: LogitsStart::Random,
             hidden_samples: HiddenSamples::KeysOnly,
             image_encoder: self.image_encoder()?,
+            class_head: n_classes.map(|classes| ClassHeadConfig { classes }),
             activation_encoder: self.activation_encoder(),
             transformer: self.transformer()?,
             warmup_heads: self.train_heads.then_some(WarmupHeadsConfig {
@@ -240,6 +238,7 @@ impl ReleasedFlags {
             label_smoothing,
             weight_variation: self.var_reg_weight,
             squared_kernels: self.l2_reg_weight.unwrap_or(0.0),
+            class_head: self.shared_head_weight,
         }
     }
 
@@ -265,6 +264,7 @@ impl ReleasedFlags {
 
     fn activation_encoder(&self) -> Option<ActivationEncoderConfig> {
         (self.num_features != Some(0)).then_some(ActivationEncoderConfig {
+            depth: self.feature_layers,
             width: self.num_features,
             nonlinear: if self.nonlinear_feature {
                 NonlinearFeatures::LogitsLayer
@@ -351,18 +351,17 @@ mod tests {
 
     #[test]
     fn flags_that_change_the_model_are_refused_or_kept() {
-        assert!(flags(&[]).generator(0).is_ok());
+        assert!(flags(&[]).generator(0, None).is_ok());
         for (name, value) in [
             ("generator", json!("separate")),
-            ("feature_layers", json!(3)),
             ("shared_head_weight", json!(0.5)),
             ("train_heads", json!(true)),
             ("cnn_model_name", json!("5-layer")),
             ("transformer_nonlinearity", json!("swish")),
         ] {
-            refused(flags(&[(name, value)]).generator(0), name);
+            refused(flags(&[(name, value)]).generator(0, None), name);
         }
-        let heads = flags(&[("train_heads", json!(true))]).generator(300);
+        let heads = flags(&[("train_heads", json!(true))]).generator(300, None);
         assert_eq!(
             heads.expect("with steps").warmup_heads,
             Some(WarmupHeadsConfig { steps: 300 })

@@ -36,8 +36,12 @@ pub fn import_checkpoint(
     let step = arrays
         .get("global_step")
         .and_then(|step| step.values.first());
-    let roles = variable_roles(arrays.keys().map(String::as_str))?;
+    let mut roles = variable_roles(arrays.keys().map(String::as_str))?;
     let model = config.new_generator(device)?;
+    if model.class_head().is_none() {
+        // The released trainer makes this head whether it counts or not.
+        roles.retain(|_, role| !role.starts_with("shared_head."));
+    }
     let shapes = |name: &str| arrays.get(name).map(|array| array.shape.clone());
     let variables = Variables::new(&roles, shapes, &model)?;
     let parameters = variables.vector(|name| arrays.get(name), device)?;

@@ -50,7 +50,6 @@ fn is_bookkeeping(name: &str) -> bool {
         || name.contains("moving_")
         || name.contains("cached_")
         || name.starts_with("save")
-        || name.contains("loss/shared_head")
 }
 
 /// The block and the count of a layer norm's variable.
@@ -131,6 +130,7 @@ fn variable_role(name: &str) -> Option<String> {
             "shared.conv{}.{tensor}",
             layer.strip_prefix("layer_")?
         )),
+        [_, "shared_head", "fc"] => Some(format!("shared_head.fc.{tensor}")),
         [_, "cnn", layer, "batch_normalization"] => Some(format!("cnn.{layer}.bn.{tensor}")),
         [_, "cnn", layer, kind @ ("conv" | "fc")] => Some(format!("cnn.{layer}.{kind}.{tensor}")),
         _ => None,

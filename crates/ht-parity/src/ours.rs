@@ -244,6 +244,7 @@ impl Ours {
             ["loss"] => Some(scalar(&self.loss.total)),
             ["loss_ce"] => Some(scalar(&self.loss.cross_entropy)),
             ["loss_reg"] => self.penalties().map(|terms| terms.sum()),
+            ["shared_head_loss"] => self.loss.class_head.as_ref().map(scalar),
             ["head_logits", layer] => {
                 let logits = self.loss.head_logits.get(self.number(layer)?)?;
                 Some(array(logits))

@@ -69,6 +69,7 @@ pub fn place_of(role: &str, depth: usize) -> Result<Place, ParityError> {
     let parts: Vec<&str> = plain.split('.').collect();
     let found = match parts.as_slice() {
         ["shared", rest @ ..] => image_encoder(rest),
+        ["shared_head", "fc", tensor] => class_head(tensor),
         ["cnn", layer, rest @ ..] => {
             if let Some(layer) = layer.strip_prefix("head_") {
                 number(layer, "layer_").and_then(|l| head(l, rest))
@@ -134,14 +135,25 @@ fn image_encoder(rest: &[&str]) -> Option<Place> {
     })
 }
 
-fn head(layer: usize, rest: &[&str]) -> Option<Place> {
-    let tensor = match rest {
-        ["fc", "kernel"] => "weight",
-        ["fc", "bias"] => "bias",
-        _ => return None,
-    };
+fn class_head(tensor: &str) -> Option<Place> {
     Some(Place {
-        parameter: format!("warmup_heads.heads.{layer}.{tensor}"),
+        parameter: format!("class_head.dense.{}", linear(tensor)?),
+        layout: Layout::Same,
+    })
+}
+
+fn linear(tensor: &str) -> Option<&'static str> {
+    match tensor {
+        "kernel" => Some("weight"),
+        "bias" => Some("bias"),
+        _ => None,
+    }
+}
+
+fn head(layer: usize, rest: &[&str]) -> Option<Place> {
+    let ["fc", tensor] = rest else { return None };
+    Some(Place {
+        parameter: format!("warmup_heads.heads.{layer}.{}", linear(tensor)?),
         layout: Layout::Same,
     })
 }
@@ -175,11 +187,6 @@ fn transformer(block: &str, rest: &[&str]) -> Option<String> {
         (format!("transformer.decoder.{index}"), true)
     };
     let own = if is_decoder { "block." } else { "" };
-    let linear = |tensor: &str| match tensor {
-        "kernel" => Some("weight"),
-        "bias" => Some("bias"),
-        _ => None,
-    };
     let part = match rest {
         [attention, projection, tensor] if attention.starts_with("attn") => {
             let attention = if attention.ends_with("cross") {

@@ -200,7 +200,6 @@ fn a_description_that_does_not_fit_is_refused() {
     );
     for (flag, value) in [
         ("generator", json!("separate")),
-        ("feature_layers", json!(3)),
         ("fe_dropout", json!(0.3)),
         ("max_prob_remove_labeled", json!(0.3)),
     ] {

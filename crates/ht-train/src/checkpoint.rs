@@ -141,37 +141,6 @@ pub fn save_parameters(
     save(&run.checkpoints(), model, &state, config)
 }
 
-/// Starts a run from the parameters of another run's checkpoint instead of random ones.
-///
-/// Both must describe the same generator; everything else (episodes, optimizer, schedule) may
-/// differ.
-///
-/// # Errors
-/// A damaged checkpoint, a generator with other parameters.
-pub fn start_from(
-    run: &RunDir,
-    checkpoint: &Path,
-    config: &ExperimentConfig,
-    device: &Device,
-) -> Result<(), TrainError> {
-    let (other, _, _) = load_generator(checkpoint, device)?;
-    let model = config.new_generator(device)?;
-    let (ours, theirs) = (slots(&model), slots(&other));
-    if let Some(slot) = ours.iter().find(|slot| !theirs.contains(slot)) {
-        let cause = format!(
-            "it has no parameter {} of shape {:?}, which this experiment needs",
-            slot.name, slot.shape
-        );
-        return Err(TrainError::checkpoint(checkpoint, cause));
-    }
-    if let Some(slot) = theirs.iter().find(|slot| !ours.contains(slot)) {
-        let cause = format!("its parameter {} has no place here", slot.name);
-        return Err(TrainError::checkpoint(checkpoint, cause));
-    }
-    save_parameters(run, &model, to_vector(&other), 0, config)?;
-    Ok(())
-}
-
 /// Reads a checkpoint's manifest.
 pub(crate) fn read_info(folder: &Path) -> Result<CheckpointInfo, TrainError> {
     let path = folder.join(MANIFEST);
@@ -261,9 +230,9 @@ fn read_parameters(
     ))
 }
 
-type NamedValues = Vec<(String, Vec<usize>, Vec<f32>)>;
+pub(crate) type NamedValues = Vec<(String, Vec<usize>, Vec<f32>)>;
 
-fn by_name(model: &WeightGenerator, parameters: &[f32]) -> NamedValues {
+pub(crate) fn by_name(model: &WeightGenerator, parameters: &[f32]) -> NamedValues {
     let mut rest = parameters;
     slots(model)
         .into_iter()
@@ -284,7 +253,7 @@ pub(crate) fn parameters_digest(model: &WeightGenerator) -> String {
     hex_digest(&bytes)
 }
 
-fn vector_values(vector: &Tensor<1>) -> Vec<f32> {
+pub(crate) fn vector_values(vector: &Tensor<1>) -> Vec<f32> {
     vector.to_data().iter::<f32>().collect()
 }
 

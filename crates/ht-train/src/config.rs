@@ -3,17 +3,18 @@
 //! Files are complete: what is not written is not set. Unknown keys are errors, and an
 //! override (`--set key=value`) of an unknown key names the nearest known one.
 
+mod episodes;
+
 use std::fs;
 use std::path::Path;
 
 use ht_cnn::CnnConfig;
-use ht_episodes::{
-    ClassRotation, Division, EpisodeAugmentation, EpisodeSpec, ImageJitter, ImageSource, Irregular,
-    PhotoAugmentation, QueryPool, Removal, SplitConfig, Unlabelled,
-};
+use ht_episodes::{ImageSource, SplitConfig};
 use ht_generator::{GeneratorConfig, HiddenSamples};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
+
+pub use episodes::{EpisodesConfig, UnlabelledConfig};
 
 use crate::{LossConfig, OptimizerConfig, ScheduleConfig, TrainError};
 
@@ -51,90 +52,13 @@ pub struct ExperimentConfig {
     pub evaluation: EvaluationConfig,
 }
 
-/// Size of the episodes, and the turning of their classes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EpisodesConfig {
-    /// N: classes per episode.
-    pub ways: usize,
-    /// K: labelled support images per class.
-    pub shots: usize,
-    /// Query images per class, in training.
-    pub queries: usize,
-    /// Quarter turns of training classes.
-    pub rotation: ClassRotation,
-    /// Where the query images come from.
-    #[serde(default)]
-    pub query_pool: QueryPool,
-    /// Unlabelled support images, or none.
-    pub unlabelled: Option<UnlabelledConfig>,
-    /// A fixed division of each class into labelled and unlabelled images, or none.
-    pub division: Option<Division>,
-    /// Episodes of different sizes, or none.
-    pub irregular: Option<Irregular>,
-    /// Random removal of support samples in training, or none.
-    pub removal: Option<Removal>,
-    /// Operations on all images of a class, in training, or none.
-    pub augmentation: Option<EpisodeAugmentation>,
-    /// Photo augmentation, in training, or none.
-    pub photo: Option<PhotoAugmentation>,
-    /// Small changes of each image alone, in training, or none.
-    pub jitter: Option<ImageJitter>,
-}
-
-/// Unlabelled support images: M may differ between training and evaluation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UnlabelledConfig {
-    /// M in training.
-    pub train: usize,
-    /// M in validation and test.
-    pub evaluation: usize,
-    /// H: further classes of which M unlabelled images each are mixed in.
-    #[serde(default)]
-    pub distractors: usize,
-}
-
-impl EpisodesConfig {
-    /// The training episodes.
-    pub fn train_spec(&self) -> EpisodeSpec {
-        self.spec(self.queries, |unlabelled| unlabelled.train)
-    }
-
-    /// The validation and test episodes, with their own number of queries per class.
-    pub fn evaluation_spec(&self, queries: usize) -> EpisodeSpec {
-        self.spec(queries, |unlabelled| unlabelled.evaluation)
-    }
-
-    fn spec(&self, queries: usize, per_class: fn(UnlabelledConfig) -> usize) -> EpisodeSpec {
-        let unlabelled = self.unlabelled.map(|unlabelled| Unlabelled {
-            per_class: per_class(unlabelled),
-            distractors: if per_class(unlabelled) == 0 {
-                0
-            } else {
-                unlabelled.distractors
-            },
-        });
-        EpisodeSpec {
-            ways: self.ways,
-            shots: self.shots,
-            queries,
-            query_pool: self.query_pool,
-            unlabelled: unlabelled.unwrap_or_default(),
-            division: self.division,
-            irregular: self.irregular,
-            removal: self.removal.unwrap_or_default(),
-            augmentation: self.augmentation,
-            photo: self.photo,
-            jitter: self.jitter,
-        }
-    }
-}
-
 /// The training loop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingConfig {
+    /// What the steps minimise.
+    #[serde(default)]
+    pub objective: TrainingObjective,
     /// Steps, one update each.
     pub steps: u64,
     /// E: episodes per step.
@@ -150,6 +74,19 @@ pub struct TrainingConfig {
     pub validate_every: u64,
     /// Steps between checkpoints.
     pub checkpoint_every: u64,
+}
+
+/// What training minimises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrainingObjective {
+    /// The loss of the query images under the generated CNNs (paper, equation 1).
+    #[default]
+    Episodes,
+    /// Only that of the class head: the image encoder is trained alone, for another run to start
+    /// from (released code, `pretrain_shared_feature`). Nothing is generated, so there are no
+    /// validations and no test.
+    ClassHead,
 }
 
 /// Fixed episodes that results are measured on.
@@ -301,6 +238,7 @@ impl ExperimentConfig {
                 f64::MAX,
             ),
             ("loss.squared_kernels", self.loss.squared_kernels, f64::MAX),
+            ("loss.class_head", self.loss.class_head, f64::MAX),
         ] {
             if !(0.0..=most).contains(&value) {
                 return Err(TrainError::Config {
@@ -314,6 +252,16 @@ impl ExperimentConfig {
                 place: "loss.weight_variation".to_owned(),
                 cause: "compares generated with added weights, but generator.added_weights is \
                         not true"
+                    .to_owned(),
+            });
+        }
+        let is_alone = self.training.objective == TrainingObjective::ClassHead;
+        let is_used = is_alone || self.loss.class_head > 0.0;
+        if is_used != self.generator.class_head.is_some() {
+            return Err(TrainError::Config {
+                place: "generator.class_head".to_owned(),
+                cause: "belongs to loss.class_head > 0 or training.objective = \"class-head\": \
+                        expected it with one of them, and not without"
                     .to_owned(),
             });
         }

@@ -55,7 +55,7 @@ pub fn evaluate(
     let passes = map_in_order(jobs, compute.n_threads, |(model, indices)| {
         let plans: Vec<_> = indices.map(|index| episodes.plan(index)).collect();
         let batch = collate(episodes.sampler.images(), &plans).to_device(&compute.device);
-        let EpisodeBatch { support, query } = batch;
+        let EpisodeBatch { support, query, .. } = batch;
         let images = Activations::from_images(query.images).hide(query.hidden.clone());
         let logits = model.generate(&support).classify(images);
         let correct = n_correct(logits, query.labels, query.hidden);

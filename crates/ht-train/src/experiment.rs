@@ -36,6 +36,18 @@ impl Experiment {
             |spec| EpisodeSampler::new(Arc::clone(&images), split.clone(), spec, episodes.rotation);
         let train_sampler = sampler(episodes.train_spec())?;
         let evaluation_sampler = sampler(episodes.evaluation_spec(config.evaluation.queries))?;
+        if let Some(head) = config.generator.class_head {
+            let n_classes = train_sampler.n_classes(Split::Train);
+            if head.classes != n_classes {
+                return Err(TrainError::Config {
+                    place: "generator.class_head.classes".to_owned(),
+                    cause: format!(
+                        "is {}, expected the number of training classes, {n_classes}",
+                        head.classes
+                    ),
+                });
+            }
+        }
         Ok(Self {
             config,
             train_sampler,

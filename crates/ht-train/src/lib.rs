@@ -32,14 +32,15 @@ mod parameters;
 mod pixel_nn;
 mod run_dir;
 mod schedule;
+mod start;
 mod step;
 mod train;
 
 pub use accuracy::Accuracy;
-pub use checkpoint::{CheckpointInfo, load_generator, save_parameters, start_from};
+pub use checkpoint::{CheckpointInfo, load_generator, save_parameters};
 pub use config::{
     DataConfig, EpisodesConfig, EvaluationConfig, ExperimentConfig, Override, TrainingConfig,
-    UnlabelledConfig,
+    TrainingObjective, UnlabelledConfig,
 };
 pub use error::TrainError;
 pub use evaluate::{FixedEpisodes, evaluate};
@@ -52,6 +53,7 @@ pub use parameters::{ParameterSlot, from_vector, gradient_vector, slots, to_vect
 pub use pixel_nn::pixel_nearest_neighbour;
 pub use run_dir::{RunDir, RunInfo};
 pub use schedule::{Decay, ScheduleConfig};
+pub use start::{StartPart, start_from};
 pub use step::{Objective, StepFigures, StepResult, meta_gradient};
 pub use train::{Compute, TrainEvent, TrainOutcome, train, training_batches};
 

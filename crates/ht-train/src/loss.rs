@@ -4,7 +4,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, Int, Tensor, assert_shape};
 use ht_cnn::Activations;
 use ht_episodes::{EpisodeBatch, QuerySet};
-use ht_generator::{Generation, Pass, WarmupHeads, WeightGenerator};
+use ht_generator::{ClassHead, Generation, Pass, WarmupHeads, WeightGenerator};
 use serde::{Deserialize, Serialize};
 
 /// What is added to plain cross-entropy; all zero where the section is left out.
@@ -21,6 +21,10 @@ pub struct LossConfig {
     /// the same sum over the warm-up heads.
     #[serde(default)]
     pub squared_kernels: f64,
+    /// Factor of the cross-entropy of the class head, which tells the real training classes of
+    /// the support images apart (released code, `shared_head_weight`).
+    #[serde(default)]
+    pub class_head: f64,
 }
 
 /// The loss of a batch of episodes and its parts.
@@ -33,6 +37,8 @@ pub struct BatchLoss {
     /// `[1]` each: what every tensor adds by its weight variation and every kernel by its
     /// squares.
     pub penalties: Vec<Tensor<1>>,
+    /// `[1]`: cross-entropy of the class head, if there is one.
+    pub class_head: Option<Tensor<1>>,
     /// `[1]` each: cross-entropy of the warm-up heads, if there are any.
     pub heads: Vec<Tensor<1>>,
     /// `[E, Q, N]`.
@@ -54,7 +60,8 @@ pub fn batch_loss(
     step: u64,
     pass: &mut Pass,
 ) -> BatchLoss {
-    let EpisodeBatch { support, query } = batch;
+    let EpisodeBatch { support, query, .. } = batch;
+    let smoothing = config.label_smoothing;
     let generation = model.generate_in(support, pass);
     let images = Activations::from_images(query.images.clone()).hide(query.hidden.clone());
     let mut activations = Vec::new();
@@ -62,7 +69,7 @@ pub fn batch_loss(
         .cnn
         .classify_watched(images, |layer| activations.push(layer.clone()));
     let absent = support.absent.as_ref();
-    let loss = |logits: &Tensor<3>| query_loss(logits, query, absent, config.label_smoothing);
+    let loss = |logits: &Tensor<3>| query_loss(logits, query, absent, smoothing);
 
     let real = loss(&logits);
     let (head_logits, heads, cross_entropy) = match model.warmup_heads() {
@@ -84,18 +91,60 @@ pub fn batch_loss(
         }
     };
     let penalties = penalties(model.warmup_heads(), &generation, config);
-    let total = penalties
-        .iter()
-        .fold(cross_entropy.clone(), |sum, penalty| sum + penalty.clone());
+    let features = generation.image_features.clone();
+    let class_head = (model.class_head().zip(features))
+        .map(|(head, features)| class_loss(model, head, features, batch, smoothing).loss);
+    let of_classes = class_head.clone().map(|loss| loss * config.class_head);
+    let total = (penalties.iter().cloned())
+        .chain(of_classes)
+        .fold(cross_entropy.clone(), |sum, term| sum + term);
     BatchLoss {
         total,
         cross_entropy,
         penalties,
+        class_head,
         heads,
         logits,
         head_logits,
         activations,
         generation,
+    }
+}
+
+/// What the class head makes of the support images.
+pub(crate) struct ClassLoss {
+    /// `[1]`: mean cross-entropy.
+    pub(crate) loss: Tensor<1>,
+    /// `[E, S, classes]`.
+    pub(crate) logits: Tensor<3>,
+}
+
+/// The loss of the image encoder and its class head alone, with nothing generated (released code,
+/// `pretrain_shared_feature`). The experiment must have both.
+pub(crate) fn image_encoder_loss(
+    model: &WeightGenerator,
+    batch: &EpisodeBatch,
+    config: &LossConfig,
+    pass: &mut Pass,
+) -> ClassLoss {
+    let features = model.image_features(&batch.support.images, pass);
+    let (head, features) = (model.class_head().zip(features)).expect("checked with the config");
+    class_loss(model, head, features, batch, config.label_smoothing)
+}
+
+fn class_loss(
+    model: &WeightGenerator,
+    head: &ClassHead,
+    image_features: Tensor<3>,
+    batch: &EpisodeBatch,
+    smoothing: f64,
+) -> ClassLoss {
+    let logits = head.logits(image_features);
+    let left_out = model.left_out(&batch.support);
+    let classes = &batch.support_classes;
+    ClassLoss {
+        loss: cross_entropy(&logits, classes, left_out.as_ref(), None, smoothing),
+        logits,
     }
 }
 
@@ -135,10 +184,26 @@ pub fn query_loss(
     absent: Option<&Tensor<2, Bool>>,
     smoothing: f64,
 ) -> Tensor<1> {
+    cross_entropy(
+        logits,
+        &query.labels,
+        query.hidden.as_ref(),
+        absent,
+        smoothing,
+    )
+}
+
+fn cross_entropy(
+    logits: &Tensor<3>,
+    labels: &Tensor<2, Int>,
+    hidden: Option<&Tensor<2, Bool>>,
+    absent: Option<&Tensor<2, Bool>>,
+    smoothing: f64,
+) -> Tensor<1> {
     let [e, q, n] = logits.dims();
-    assert_shape!(query.labels, [e, q]);
+    assert_shape!(labels, [e, q]);
     let log_probabilities = log_softmax(logits.clone(), 2);
-    let labels = query.labels.clone().unsqueeze_dim::<3>(2);
+    let labels = labels.clone().unsqueeze_dim::<3>(2);
     let mut losses: Tensor<3> = log_probabilities.clone().gather(2, labels).neg();
     if smoothing > 0.0 {
         let dtype = log_probabilities.dtype();
@@ -154,7 +219,7 @@ pub fn query_loss(
         losses = losses * (1.0 - smoothing) - mean * smoothing;
     }
     let losses: Tensor<2> = losses.squeeze_dim(2);
-    match &query.hidden {
+    match hidden {
         None => losses.mean(),
         Some(hidden) => {
             let shown = hidden.clone().bool_not().float().cast(losses.dtype());

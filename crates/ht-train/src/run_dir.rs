@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{folder_name, remove_folder, write_synced};
-use crate::{ExperimentConfig, TrainError};
+use crate::{ExperimentConfig, StartPart, TrainError};
 
 /// Checkpoints that are kept for a resume.
 const KEEP: usize = 2;
@@ -34,6 +34,9 @@ pub struct RunInfo {
     /// The checkpoint whose parameters it started from, if not from random ones.
     #[serde(default)]
     pub start: Option<PathBuf>,
+    /// What it took from there; none stands for all.
+    #[serde(default)]
+    pub start_part: Option<StartPart>,
 }
 
 /// A run directory, locked while this value lives.

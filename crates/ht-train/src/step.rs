@@ -4,9 +4,11 @@ use burn::tensor::{Device, Tensor};
 use ht_episodes::{CollatedBatch, stream};
 use ht_generator::{Pass, WeightGenerator};
 
-use crate::loss::is_correct;
+use crate::loss::{ClassLoss, image_encoder_loss, is_correct};
 use crate::parallel::map_in_order;
-use crate::{ExperimentConfig, LossConfig, batch_loss, from_vector, gradient_vector};
+use crate::{
+    ExperimentConfig, LossConfig, TrainingObjective, batch_loss, from_vector, gradient_vector,
+};
 
 /// Gradient and figures of one meta-batch.
 #[derive(Clone, Debug)]
@@ -42,6 +44,8 @@ impl StepResult {
 /// What a step minimises, and when.
 #[derive(Clone, Copy, Debug)]
 pub struct Objective {
+    /// Of which images.
+    pub of: TrainingObjective,
     /// What is added to the cross-entropy.
     pub loss: LossConfig,
     /// Updates so far.
@@ -54,17 +58,26 @@ impl Objective {
     /// The objective of an experiment after `step` updates.
     pub fn at(config: &ExperimentConfig, step: u64) -> Self {
         Self {
+            of: config.training.objective,
             loss: config.loss,
             step,
             seed: config.seed,
         }
     }
+
+    /// Images of a micro-batch that are classified.
+    fn n_images(&self, batch: &CollatedBatch) -> usize {
+        match self.of {
+            TrainingObjective::Episodes => batch.n_query(),
+            TrainingObjective::ClassHead => batch.n_support(),
+        }
+    }
 }
 
-/// Computes the gradient of the mean query loss over a meta-batch.
+/// Computes the gradient of the mean loss over a meta-batch.
 ///
 /// Micro-batches run on up to `n_threads` threads; their gradients are added in order,
-/// weighted by their query images. `model` gives the structure, `parameters` the values;
+/// weighted by the images that are classified in them. `model` gives the structure, `parameters` the values;
 /// `device` must have autodiff.
 ///
 /// # Shapes
@@ -77,7 +90,8 @@ pub fn meta_gradient(
     device: &Device,
     n_threads: usize,
 ) -> StepResult {
-    let n_query: usize = micro_batches.iter().map(CollatedBatch::n_query).sum();
+    let n_images = micro_batches.iter().map(|batch| objective.n_images(batch));
+    let n_images: usize = n_images.sum();
     let jobs = micro_batches
         .into_iter()
         .enumerate()
@@ -87,7 +101,7 @@ pub fn meta_gradient(
         let rng = stream(objective.seed, "dropout", objective.step, number as u64);
         let mut pass = Pass::training(rng);
         let model = from_vector(model, &parameters);
-        micro_step(&model, batch, n_query, objective, &mut pass, device)
+        micro_step(&model, batch, n_images, objective, &mut pass, device)
     });
     parts
         .into_iter()
@@ -98,24 +112,33 @@ pub fn meta_gradient(
         .expect("a meta-batch has at least one micro-batch")
 }
 
-/// One micro-batch's part of the sums over `n_query` query images.
+/// One micro-batch's part of the sums over `n_images` images that are classified.
 fn micro_step(
     model: &WeightGenerator,
     batch: CollatedBatch,
-    n_query: usize,
+    n_images: usize,
     objective: Objective,
     pass: &mut Pass,
     device: &Device,
 ) -> StepResult {
-    let share = batch.n_query() as f64 / n_query as f64;
+    let share = objective.n_images(&batch) as f64 / n_images as f64;
     let batch = batch.to_device(device);
-    let loss = batch_loss(model, &batch, &objective.loss, objective.step, pass);
-    let query = batch.query;
-    let hidden = query.hidden.map(Tensor::inner);
-    let correct = is_correct(loss.logits.inner(), query.labels.inner(), hidden);
-    let accuracy = correct.float().sum() / n_query as f64;
-    let value = loss.total.clone().inner() * share;
-    let gradient = gradient_vector(model, (loss.total * share).backward());
+    let (loss, logits, labels, hidden) = match objective.of {
+        TrainingObjective::Episodes => {
+            let loss = batch_loss(model, &batch, &objective.loss, objective.step, pass);
+            let query = batch.query;
+            (loss.total, loss.logits, query.labels, query.hidden)
+        }
+        TrainingObjective::ClassHead => {
+            let ClassLoss { loss, logits } =
+                image_encoder_loss(model, &batch, &objective.loss, pass);
+            (loss, logits, batch.support_classes, batch.support.hidden)
+        }
+    };
+    let correct = is_correct(logits.inner(), labels.inner(), hidden.map(Tensor::inner));
+    let accuracy = correct.float().sum() / n_images as f64;
+    let value = loss.clone().inner() * share;
+    let gradient = gradient_vector(model, (loss * share).backward());
     StepResult {
         gradient,
         figures: Tensor::cat(vec![value, accuracy], 0),

@@ -13,7 +13,8 @@ use crate::metrics::StepWindow;
 use crate::run_dir::{Keep, checkpoints_in};
 use crate::{
     Accuracy, Experiment, MetaOptimizer, Metric, MetricsLog, Objective, RunDir, StepFigures,
-    TrainError, TrainReport, TrainingConfig, evaluate, from_vector, meta_gradient, to_vector,
+    TrainError, TrainReport, TrainingConfig, TrainingObjective, evaluate, from_vector,
+    meta_gradient, to_vector,
 };
 
 /// Meta-batches that are made ahead of the step that needs them.
@@ -75,6 +76,11 @@ pub enum TrainEvent {
 pub enum TrainOutcome {
     /// All steps were made.
     Finished(TrainReport),
+    /// All steps were made, of an image encoder alone: there is no CNN to test.
+    ImageEncoder {
+        /// Accuracy of the class head at the last step, in percent.
+        accuracy: f64,
+    },
     /// It was asked to stop, and saved a checkpoint first.
     Interrupted {
         /// Updates so far.
@@ -114,6 +120,8 @@ pub fn train(
 
     let started = Instant::now();
     let seconds_before = state.train_seconds;
+    let is_tested = config.training.objective == TrainingObjective::Episodes;
+    let mut last_accuracy = 0.0;
     let mut batches = training_batches(experiment, first_step);
     let mut window = StepWindow::new();
     while state.step < steps {
@@ -139,10 +147,11 @@ pub fn train(
         state.step += 1;
         state.train_seconds = seconds_before + started.elapsed().as_secs_f64();
         window.add(loss, accuracy);
+        last_accuracy = 100.0 * accuracy;
         observe(TrainEvent::Step {
             step: state.step,
             loss,
-            accuracy: 100.0 * accuracy,
+            accuracy: last_accuracy,
         });
 
         let step = state.step;
@@ -152,7 +161,7 @@ pub fn train(
             let gradient_norm = norm.into_scalar();
             metrics.write(&window.finish(state.step, learning_rate, gradient_norm, n_episodes))?;
         }
-        if is_due(config.training.validate_every) {
+        if is_due(config.training.validate_every) && is_tested {
             let model_now = from_vector(plain_model.clone(), &state.parameters);
             let episodes =
                 experiment.fixed_episodes(Split::Validation, config.evaluation.validation_episodes);
@@ -181,6 +190,10 @@ pub fn train(
             checkpoint::save(&run.checkpoints(), &model, &state, config)?;
             RunDir::prune(&run.checkpoints(), Keep::ForResume)?;
         }
+    }
+    if !is_tested {
+        let accuracy = last_accuracy;
+        return Ok(TrainOutcome::ImageEncoder { accuracy });
     }
     let (step, seconds) = (state.step, state.train_seconds);
     final_test(

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use toml::{Table, Value};
 
 /// Sets of options that reach every branch of the generator; a key alone leaves its section out.
-const OPTIONS: [&[&str]; 14] = [
+const OPTIONS: [&[&str]; 16] = [
     &[],
     &["generator.image_encoder"],
     &["generator.activation_encoder"],
@@ -64,6 +64,12 @@ const OPTIONS: [&[&str]; 14] = [
         "generator.logits_tokens=from-labels",
         "generator.logits_start=construction",
     ],
+    &[
+        "generator.class_head={classes=20}",
+        "loss.class_head=0.5",
+        "generator.activation_encoder.depth=3",
+    ],
+    &["generator.activation_encoder.depth=1"],
 ];
 
 /// Episodes with unlabelled images and distractors, of different sizes.
@@ -177,7 +183,7 @@ proptest! {
             let experiment = experiment(&[options, &MIXED].concat());
             let device = Device::flex();
             let model = experiment.config.new_generator(&device).expect("valid");
-            let EpisodeBatch { support, query } = batch(&experiment, &[index, index + 1], &device);
+            let EpisodeBatch { support, query, .. } = batch(&experiment, &[index, index + 1], &device);
             let [_, s] = support.labels.dims();
             let order: Vec<i32> = (0..s).rev().map(|i| ((i + turn) % s) as i32).collect();
             let order = Tensor::<1, Int>::from_data(order.as_slice(), &device);
@@ -207,7 +213,7 @@ proptest! {
             let experiment = experiment(&[options, &MIXED].concat());
             let device = Device::flex();
             let model = experiment.config.new_generator(&device).expect("valid");
-            let EpisodeBatch { support, query } = batch(&experiment, &[index, index + 1], &device);
+            let EpisodeBatch { support, query, .. } = batch(&experiment, &[index, index + 1], &device);
             let ways = experiment.config.episodes.ways;
             // Label l becomes l + turn, so row r of a table is what row r - turn was.
             let order: Vec<usize> = (0..ways).map(|row| (row + ways - turn) % ways).collect();
@@ -240,7 +246,7 @@ proptest! {
             let experiment = experiment(options);
             let device = Device::flex();
             let model = experiment.config.new_generator(&device).expect("valid");
-            let EpisodeBatch { support, query } = batch(&experiment, &[index, index + 7], &device);
+            let EpisodeBatch { support, query, .. } = batch(&experiment, &[index, index + 7], &device);
             // Pictures of other episodes, so that the padding would matter if it were seen.
             let other = batch(&experiment, &[index + 1, index + 2], &device).query.images;
             let padded = pad(&support, other, n_padding, label);
@@ -261,10 +267,10 @@ proptest! {
             let device = Device::flex();
             let model = experiment.config.new_generator(&device).expect("valid");
             let indices = [index, index + 1, index + 2];
-            let EpisodeBatch { support, query } = batch(&experiment, &indices, &device);
+            let EpisodeBatch { support, query, .. } = batch(&experiment, &indices, &device);
             let together = logits(&model, &support, &query);
             for (e, &index) in indices.iter().enumerate() {
-                let EpisodeBatch { support, query } = batch(&experiment, &[index], &device);
+                let EpisodeBatch { support, query, .. } = batch(&experiment, &[index], &device);
                 let alone = logits(&model, &support, &query);
                 let [_, n_query, _] = alone.dims();
                 let part = together.clone().narrow(0, e, 1).narrow(1, 0, n_query);
@@ -309,6 +315,7 @@ fn each_parameter_gets_a_gradient() {
             squared_kernels: 1e-3,
             weight_variation: 1e-3,
             label_smoothing: 0.1,
+            class_head: 0.5,
         };
         // At step 40 of 100 both the head and the real logits count.
         let loss = batch_loss(&model, &batch, &loss, 40, &mut Pass::evaluation());
@@ -361,7 +368,7 @@ fn released_masks_hide_keys_and_nothing_else() {
     let change = |hidden_samples: &str| {
         let experiment = experiment(&[hidden_samples]);
         let model = experiment.config.new_generator(&device).expect("valid");
-        let EpisodeBatch { support, query } = batch(&experiment, &[5], &device);
+        let EpisodeBatch { support, query, .. } = batch(&experiment, &[5], &device);
         let other = batch(&experiment, &[9], &device).query.images;
         let padded = pad(&support, other, 2, 0);
         let change = logits(&model, &padded, &query) - logits(&model, &support, &query);
@@ -389,7 +396,7 @@ fn dropout_acts_in_training_and_is_drawn_from_the_step() {
     for place in places {
         let experiment = experiment(place);
         let model = experiment.config.new_generator(&device).expect("valid");
-        let EpisodeBatch { support, query } = batch(&experiment, &[5], &device);
+        let EpisodeBatch { support, query, .. } = batch(&experiment, &[5], &device);
         let in_pass = |pass: &mut Pass| {
             let cnn = model.generate_in(&support, pass).cnn;
             cnn.forward(query.images.clone()).into_data()

@@ -104,6 +104,9 @@ pub(crate) struct TrainArgs {
     /// Start from the best checkpoint of another run of the same generator.
     #[arg(long, value_name = "RUN", conflicts_with = "resume")]
     pub(crate) start: Option<PathBuf>,
+    /// Start from the image encoder (and class head) of another run, with the rest random.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["resume", "start"])]
+    pub(crate) image_encoder_from: Option<PathBuf>,
     /// Folder of the data set, where the experiment reads one.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,

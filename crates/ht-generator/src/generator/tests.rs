@@ -34,6 +34,7 @@ fn config() -> GeneratorConfig {
         logits_start: LogitsStart::Random,
         hidden_samples: HiddenSamples::Removed,
         warmup_heads: None,
+        class_head: None,
         image_encoder: Some(ImageEncoderConfig {
             depth: 3,
             width: 6,
@@ -41,6 +42,7 @@ fn config() -> GeneratorConfig {
             dropout: 0.0,
         }),
         activation_encoder: Some(ActivationEncoderConfig {
+            depth: 2,
             width: Some(4),
             nonlinear: NonlinearFeatures::None,
             dropout: 0.0,
@@ -123,7 +125,7 @@ fn without_gradient(config: &GeneratorConfig) -> Vec<String> {
     let device = Device::flex().autodiff();
     let spec = spec();
     let generator = WeightGenerator::new(config, &spec, 1, &device).expect("valid");
-    let EpisodeBatch { support, query } = batch(2, &device);
+    let EpisodeBatch { support, query, .. } = batch(2, &device);
     let logits = generator.generate(&support).forward(query.images);
     let gradients = GradientsParams::from_grads(logits.square().sum().backward(), &generator);
     let mut visitor = WithoutGradient {

@@ -1,5 +1,7 @@
 //! Configs: the files of the repository parse, wrong keys are named.
 
+use ht_episodes::{ClassRotation, QueryPool};
+
 use super::*;
 
 fn quickstart(overrides: &[&str]) -> Result<ExperimentConfig, String> {
@@ -56,19 +58,22 @@ fn the_released_scripts_have_their_token_widths() {
     assert_eq!(n_parameters, 843_304);
 }
 
-/// Sizes of a preset: ways, shots, queries per class, heads, widths of the image and of the
-/// activation encoder, channels.
-fn sizes(config: &ExperimentConfig) -> [usize; 7] {
+/// Sizes of a preset: ways, shots, queries per class, heads, width of the image encoder, channels;
+/// the activation encoders are as wide as the layers.
+fn sizes(config: &ExperimentConfig) -> [usize; 6] {
     let (episodes, generator) = (&config.episodes, &config.generator);
     let image = generator.image_encoder.as_ref().map(|part| part.width);
     let activation = generator.activation_encoder.as_ref();
+    assert_eq!(
+        activation.map(|part| (part.depth, part.width)),
+        Some((2, None))
+    );
     [
         episodes.ways,
         episodes.shots,
         episodes.queries,
         generator.transformer.heads,
         image.expect("an image encoder"),
-        activation.and_then(|part| part.width).expect("a width"),
         config.cnn.channels,
     ]
 }
@@ -78,8 +83,8 @@ fn the_presets_hold_the_numbers_of_the_released_scripts() {
     use crate::Decay;
     use ht_generator::{LearnedLayers, Size};
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/paper");
-    let omniglot = |shots, queries| ([20, shots, queries, 2, 32, 8, 8], 0.02, 1.0);
-    let imagenet = |channels| ([5, 1, 20, 8, 16, channels, channels], 0.01, 0.5);
+    let omniglot = |shots, queries| ([20, shots, queries, 2, 32, 8], 0.02, 1.0);
+    let imagenet = |channels| ([5, 1, 20, 8, 16, channels], 0.01, 0.5);
     let presets = [
         ("omniglot-1shot", omniglot(1, 3)),
         ("omniglot-5shot", omniglot(5, 5)),
@@ -106,6 +111,7 @@ fn the_presets_hold_the_numbers_of_the_released_scripts() {
         assert_eq!(config.schedule, schedule, "{name}");
         assert_eq!(config.optimizer, OptimizerConfig::Sgd {}, "{name}");
         let training = TrainingConfig {
+            objective: TrainingObjective::Episodes,
             steps: 4_000_000,
             meta_batch: 1,
             micro_batch: 1,
@@ -250,4 +256,31 @@ fn wrong_keys_and_values_are_named() {
         error.contains("mine.toml") && error.contains("meta_bach"),
         "{error}"
     );
+}
+
+#[test]
+fn a_class_head_is_trained_or_not_there() {
+    let head = "generator.class_head={classes=5}";
+    for wrong in [
+        &[head][..],
+        &["training.objective=class-head"],
+        &["loss.class_head=0.1"],
+    ] {
+        // Overrides are checked together, when all are applied.
+        let error = quickstart(wrong).expect_err("half of it");
+        assert!(
+            error.starts_with("generator.class_head: belongs to"),
+            "{error}"
+        );
+    }
+    for right in ["training.objective=class-head", "loss.class_head=0.1"] {
+        let config = quickstart(&[head, right]).expect("both");
+        let error = crate::Experiment::resolve(config, None).expect_err("another number");
+        let error = error.to_string();
+        assert!(error.starts_with("generator.class_head.classes"), "{error}");
+        assert!(
+            error.contains("is 5, expected the number of training classes"),
+            "{error}"
+        );
+    }
 }

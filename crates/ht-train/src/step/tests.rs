@@ -21,6 +21,7 @@ fn experiment(overrides: &[&str]) -> Experiment {
 
 fn objective() -> Objective {
     Objective {
+        of: TrainingObjective::Episodes,
         loss: LossConfig::default(),
         step: 0,
         seed: 1,
@@ -103,6 +104,40 @@ fn the_gradient_is_the_slope_of_the_loss() {
         (measured - expected).abs() < 0.05 * expected,
         "{measured} against {expected}"
     );
+}
+
+#[test]
+fn the_class_head_alone_moves_the_image_encoder_and_itself() {
+    let head = "generator.class_head={classes=20}";
+    let experiment = experiment(&[head, "training.objective=class-head"]);
+    let device = Device::flex().autodiff();
+    let model = experiment.config.new_generator(&device).expect("valid");
+    let parameters = to_vector(&model);
+    let mut objective = objective();
+    objective.of = TrainingObjective::ClassHead;
+    let step = |sizes: &[u64]| {
+        let batches = batches(&experiment, sizes);
+        meta_gradient(&model, &parameters, batches, objective, &device, 2)
+    };
+    let result = step(&[6]);
+    let gradient: Vec<f32> = result.gradient.to_data().iter().collect();
+    let mut start = 0;
+    for slot in slots(&model) {
+        let values = &gradient[start..start + slot.len()];
+        start += slot.len();
+        let is_moved = values.iter().any(|&value| value != 0.0);
+        let of_encoder = slot.name.starts_with("image_encoder");
+        let expected = of_encoder || slot.name.starts_with("class_head");
+        assert_eq!(is_moved, expected, "{}", slot.name);
+    }
+    // The bias of class r has the gradient mean(p_r) - share of class r, whose sum is zero; the
+    // loss of untrained logits is near ln 20.
+    let bias = &gradient[gradient.len() - 20..];
+    assert!(bias.iter().sum::<f32>().abs() < 1e-5, "{bias:?}");
+    let loss = result.figures().loss;
+    assert!((loss - 20f64.ln()).abs() < 0.7, "{loss}");
+    let divided = step(&[1, 5]).figures().loss;
+    assert!((loss - divided).abs() < 1e-5, "{loss} {divided}");
 }
 
 #[test]

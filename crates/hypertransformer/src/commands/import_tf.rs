@@ -28,6 +28,7 @@ pub(crate) fn run(args: &ImportArgs) -> Result<Outcome> {
         device: device.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         start: Some(absolute(&args.checkpoint)?),
+        start_part: None,
     };
     let run = RunDir::create(&path, &config, &info)?;
     let n_parameters = imported.n_parameters();

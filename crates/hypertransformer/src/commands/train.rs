@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 use ht_train::{
-    Experiment, ExperimentConfig, RunDir, RunInfo, TrainError, TrainOutcome, TrainReport,
-    start_from, train,
+    Experiment, ExperimentConfig, RunDir, RunInfo, StartPart, TrainError, TrainOutcome,
+    TrainReport, start_from, train,
 };
 use serde_json::json;
 
@@ -38,19 +38,26 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     let run = if args.resume {
         RunDir::open(&path)?
     } else {
-        let start = match &args.start {
-            Some(run) => Some(absolute(&RunDir::best_checkpoint(run)?)?),
+        let other = match (&args.start, &args.image_encoder_from) {
+            (Some(run), _) => Some((run, StartPart::Generator)),
+            (None, Some(run)) => Some((run, StartPart::ImageEncoder)),
+            (None, None) => None,
+        };
+        let start = match other {
+            Some((run, part)) => Some((absolute(&RunDir::best_checkpoint(run)?)?, part)),
             None => None,
         };
         let info = RunInfo {
             data,
             device: args.compute.device.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            start: start.clone(),
+            start: start.as_ref().map(|(checkpoint, _)| checkpoint.clone()),
+            start_part: start.as_ref().map(|&(_, part)| part),
         };
         let run = RunDir::create(&path, &experiment.config, &info)?;
-        if let Some(checkpoint) = start {
-            start_from(&run, &checkpoint, &experiment.config, &compute.device)
+        if let Some((checkpoint, part)) = start {
+            let device = &compute.device;
+            start_from(&run, &checkpoint, part, &experiment.config, device)
                 .inspect_err(|_| run.remove())?;
         }
         run
@@ -77,6 +84,10 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     match outcome? {
         TrainOutcome::Finished(report) => {
             report_result(&report, args);
+            Ok(Outcome::Done)
+        }
+        TrainOutcome::ImageEncoder { accuracy } => {
+            report_image_encoder(&path, accuracy, args);
             Ok(Outcome::Done)
         }
         TrainOutcome::Interrupted { step } => {
@@ -127,6 +138,22 @@ fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>> {
     })
     .context("cannot listen for Ctrl-C")?;
     Ok(stop)
+}
+
+fn report_image_encoder(path: &Path, accuracy: f64, args: &TrainArgs) {
+    let lines = [
+        format!("class head      {accuracy:.1} % of the last step's images"),
+        format!(
+            "the image encoder is trained; start a run from it with --image-encoder-from {}",
+            path.display()
+        ),
+    ];
+    for line in lines {
+        if args.json { say(&line) } else { print(&line) }
+    }
+    if args.json {
+        print(&json!({ "run": path, "class_head_accuracy": accuracy }).to_string());
+    }
 }
 
 fn report_result(report: &TrainReport, args: &TrainArgs) {

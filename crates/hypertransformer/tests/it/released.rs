@@ -142,6 +142,88 @@ fn a_run_can_start_from_another_ones_parameters() {
 }
 
 #[test]
+fn an_image_encoder_is_trained_alone_and_taken_over() {
+    let smoke = "configs/smoke.toml";
+    let (scratch, first) = scratch();
+    let head = ["--set", "generator.class_head={classes=20}"];
+    let alone = ["--set", "training.objective=class-head"];
+    let trained = json(&[&["train", smoke, "--run", &first], &head[..], &alone].concat());
+    assert!(
+        trained["class_head_accuracy"].as_f64().is_some(),
+        "{trained}"
+    );
+    // Nothing was generated, so nothing was tested.
+    assert!(!names(&first).contains(&"result.json".to_owned()));
+    let parameters = |run: &str, step: &str| {
+        let bytes = read(
+            run,
+            &format!("checkpoints/step-{step}/parameters.safetensors"),
+        );
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
+        let value = |view: safetensors::tensor::TensorView<'_>| view.data().to_vec();
+        let all = tensors
+            .iter()
+            .map(|(name, view)| (name.to_owned(), value(view)));
+        all.collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let of_first = parameters(&first, "00000006");
+
+    // A run with a head takes the encoder and the head, one without takes the encoder: its
+    // checkpoint of step 0 shows what was taken. All else is drawn from another seed.
+    for (name, more) in [
+        ("with", &["--set", "loss.class_head=0.1"][..]),
+        ("without", &[]),
+    ] {
+        let run = scratch.path().join(name).display().to_string();
+        let of_head: &[&str] = if more.is_empty() { &[] } else { &head };
+        let start = [
+            "train",
+            smoke,
+            "--run",
+            &run,
+            "--image-encoder-from",
+            &first,
+        ];
+        let few = ["--set", "training.steps=1", "--set", "seed=3"];
+        json(&[&start[..], &few, of_head, more].concat());
+        let start = parameters(&run, "00000000");
+        for (parameter, value) in &start {
+            let is_taken =
+                parameter.starts_with("image_encoder.") || parameter.starts_with("class_head.");
+            let is_constant = value.chunks(4).all(|bytes| bytes == &value[..4]);
+            if is_taken {
+                assert_eq!(of_first.get(parameter), Some(value), "{parameter}");
+            } else if !is_constant {
+                assert_ne!(of_first.get(parameter), Some(value), "{parameter}");
+            }
+        }
+        assert_eq!(
+            start.keys().any(|n| n.starts_with("class_head")),
+            !more.is_empty()
+        );
+        assert!(names(&run).contains(&"result.json".to_owned()));
+        let info = String::from_utf8(read(&run, "run.json")).expect("text");
+        assert!(info.contains(r#""start_part": "image-encoder""#), "{info}");
+    }
+
+    let other = scratch.path().join("other").display().to_string();
+    let start = [
+        "train",
+        smoke,
+        "--run",
+        &other,
+        "--image-encoder-from",
+        &first,
+    ];
+    let wider = ["--set", "generator.image_encoder.width=5"];
+    error(
+        &[&start[..], &wider].concat(),
+        &["no parameter image_encoder.", "[5, 1, 3, 3]"],
+    );
+    assert!(!Path::new(&other).exists());
+}
+
+#[test]
 fn semi_supervised_irregular_episodes_train() {
     let (_scratch, run) = scratch();
     let mixed = [

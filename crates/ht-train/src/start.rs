@@ -1,0 +1,85 @@
+//! Starting a run from what another run has learned.
+
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::{by_name, vector_values};
+use crate::{
+    ExperimentConfig, ParameterSlot, RunDir, TrainError, load_generator, save_parameters, slots,
+    to_vector,
+};
+
+/// What a run takes from the checkpoint that it starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StartPart {
+    /// All parameters: both must describe the same generator.
+    Generator,
+    /// Those of the image encoder, and of the class head if there is one here (released code,
+    /// `restore_shared_features_from`).
+    ImageEncoder,
+}
+
+impl StartPart {
+    fn has(self, parameter: &ParameterSlot) -> bool {
+        let name = &parameter.name;
+        match self {
+            Self::Generator => true,
+            Self::ImageEncoder => {
+                name.starts_with("image_encoder.") || name.starts_with("class_head.")
+            }
+        }
+    }
+}
+
+/// Starts a run from the parameters of another run's checkpoint instead of random ones.
+///
+/// Everything else (episodes, optimizer, schedule) may differ.
+///
+/// # Errors
+/// A damaged checkpoint, a generator with other parameters.
+pub fn start_from(
+    run: &RunDir,
+    checkpoint: &Path,
+    part: StartPart,
+    config: &ExperimentConfig,
+    device: &Device,
+) -> Result<(), TrainError> {
+    let (other, _, _) = load_generator(checkpoint, device)?;
+    let model = config.new_generator(device)?;
+    let (ours, theirs) = (slots(&model), slots(&other));
+    let taken: Vec<&ParameterSlot> = ours.iter().filter(|slot| part.has(slot)).collect();
+    if let Some(slot) = taken.iter().find(|slot| !theirs.contains(slot)) {
+        let cause = format!(
+            "it has no parameter {} of shape {:?}, which this experiment needs",
+            slot.name, slot.shape
+        );
+        return Err(TrainError::checkpoint(checkpoint, cause));
+    }
+    if taken.is_empty() {
+        let cause = "this experiment has no generator.image_encoder that could take its parameters";
+        return Err(TrainError::checkpoint(checkpoint, cause));
+    }
+    let stranger = |slot: &&ParameterSlot| part == StartPart::Generator && !ours.contains(slot);
+    if let Some(slot) = theirs.iter().find(stranger) {
+        let cause = format!("its parameter {} has no place here", slot.name);
+        return Err(TrainError::checkpoint(checkpoint, cause));
+    }
+    let of_other = by_name(&other, &vector_values(&to_vector(&other)));
+    let of_model = by_name(&model, &vector_values(&to_vector(&model)));
+    let values: Vec<f32> = (of_model.into_iter().zip(&ours))
+        .flat_map(|((name, _, own), slot)| {
+            let other = of_other.iter().find(|(other, ..)| *other == name);
+            match other.filter(|_| part.has(slot)) {
+                Some((_, _, values)) => values.clone(),
+                None => own,
+            }
+        })
+        .collect();
+    let n_values = values.len();
+    let parameters = Tensor::from_data(TensorData::new(values, [n_values]), device);
+    save_parameters(run, &model, parameters, 0, config)?;
+    Ok(())
+}
