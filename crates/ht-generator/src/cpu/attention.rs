@@ -1,9 +1,9 @@
 //! Self-attention with softmax.
 
-use burn::tensor::Shape;
+use faer::{MatMut, MatRef};
 
-use super::dense::{CpuTensor, DenseGradient, DenseLayer, product, rows_of, values, values_mut};
-use super::rows::{add, add_bias_and_scale, scale, softmax, softmax_backward};
+use super::products::{Accum, DenseGradient, DenseLayer, matrix, matrix_mut, multiply};
+use super::rows::{softmax, softmax_backward};
 
 /// The projections and the sizes.
 #[derive(Clone, Debug)]
@@ -20,112 +20,168 @@ pub(super) struct Attention {
 /// What the way back needs.
 #[derive(Debug)]
 pub(super) struct Attended {
-    /// `[E T, Q]`, divided by the root of the head's width.
-    query: CpuTensor,
     /// `[E T, Q]`.
-    key: CpuTensor,
+    query: Vec<f32>,
+    /// `[E T, Q]`.
+    key: Vec<f32>,
     /// `[E T, V]`.
-    value: CpuTensor,
+    value: Vec<f32>,
     /// `[E, heads, T, T]`.
-    weights: CpuTensor,
+    weights: Vec<f32>,
     /// `[E T, V]`.
-    mixed: CpuTensor,
+    mixed: Vec<f32>,
 }
 
 impl Attention {
-    /// Returns the result without the last bias.
+    /// Adds the result without the last bias to `out`.
     ///
     /// # Shapes
-    /// - `input`: `[E T, D]`, returns the same
+    /// - `input`, `out`: `[E T, D]`
     /// - `penalty`: `[E, T]`, subtracted from the scores of a token
     pub(super) fn forward(
         &self,
-        input: &CpuTensor,
+        input: &[f32],
         penalty: Option<&[f32]>,
-    ) -> (CpuTensor, Attended) {
-        let project = |layer: &DenseLayer, factor: f32| {
-            let mut rows = layer.product(input);
-            add_bias_and_scale(values_mut(&mut rows), layer.bias(), factor);
-            rows
-        };
-        let query = project(&self.query, self.score_factor());
-        let key = project(&self.key, 1.0);
-        let value = project(&self.value, 1.0);
-        let mut weights = product(&self.split(&query), &self.split(&key).transpose(2, 3));
+        out: &mut [f32],
+    ) -> Attended {
+        let [query, key, value] =
+            [&self.query, &self.key, &self.value].map(|layer| layer.forward(input));
+        let mut weights = vec![0.0; self.n_weights()];
+        self.for_each_head(|at| {
+            let keys = at.columns_of(&key).transpose();
+            let scores = at.square_of_mut(&mut weights);
+            let factor = self.score_factor();
+            multiply(scores, Accum::Replace, at.columns_of(&query), keys, factor);
+        });
         let (t, rows_each) = (self.tokens, self.heads * self.tokens);
         let penalty = penalty.map(|penalty| (penalty, rows_each));
-        softmax(values_mut(&mut weights), t, penalty);
-        let mixed = self.join(&product(&weights, &self.split(&value)));
-        let out = self.output.product(&mixed);
-        let attended = Attended {
+        softmax(&mut weights, t, penalty);
+        let mut mixed = vec![0.0; value.len()];
+        self.for_each_head(|at| {
+            let values = at.columns_of(&value);
+            let mixed = at.columns_of_mut(&mut mixed);
+            multiply(mixed, Accum::Replace, at.square_of(&weights), values, 1.0);
+        });
+        self.output.add_product(&mixed, out);
+        Attended {
             query,
             key,
             value,
             weights,
             mixed,
-        };
-        (out, attended)
+        }
     }
 
-    /// Returns the gradient of the input, and those of the projections.
+    /// Writes the gradient of the input into `out`, or adds it; returns those of the
+    /// projections.
     pub(super) fn backward(
         &self,
-        input: &CpuTensor,
+        input: &[f32],
         seen: &Attended,
-        gradient: &CpuTensor,
-    ) -> (CpuTensor, [DenseGradient; 4]) {
+        gradient: &[f32],
+        out: &mut [f32],
+        how: Accum,
+    ) -> [DenseGradient; 4] {
         let output = self.output.gradient(&seen.mixed, gradient);
-        let mixed = self.output.input_gradient(gradient);
-        let mixed = self.split(&mixed);
-        let value = self.join(&product(&seen.weights.transpose(2, 3), &mixed));
-        let mut scores = product(&mixed, &self.split(&seen.value).transpose(2, 3));
-        softmax_backward(values_mut(&mut scores), values(&seen.weights), self.tokens);
-        let mut query = self.join(&product(&scores, &self.split(&seen.key)));
-        scale(values_mut(&mut query), self.score_factor());
-        let key = self.join(&product(&scores.transpose(2, 3), &self.split(&seen.query)));
-
-        let mut of_input = self.query.input_gradient(&query);
-        for (layer, gradient) in [(&self.key, &key), (&self.value, &value)] {
-            add(
-                values_mut(&mut of_input),
-                values(&layer.input_gradient(gradient)),
-            );
-        }
-        let gradients = [
+        let mut mixed = vec![0.0; seen.mixed.len()];
+        self.output
+            .input_gradient(gradient, &mut mixed, Accum::Replace);
+        let mut value = vec![0.0; seen.value.len()];
+        let mut scores = vec![0.0; self.n_weights()];
+        self.for_each_head(|at| {
+            let weights = at.square_of(&seen.weights).transpose();
+            let mixed = at.columns_of(&mixed);
+            let value = at.columns_of_mut(&mut value);
+            multiply(value, Accum::Replace, weights, mixed, 1.0);
+            let values = at.columns_of(&seen.value).transpose();
+            let scores = at.square_of_mut(&mut scores);
+            multiply(scores, Accum::Replace, mixed, values, 1.0);
+        });
+        softmax_backward(&mut scores, &seen.weights, self.tokens);
+        let [mut query, mut key] = [(); 2].map(|()| vec![0.0; seen.query.len()]);
+        self.for_each_head(|at| {
+            let (scores, factor) = (at.square_of(&scores), self.score_factor());
+            let keys = at.columns_of(&seen.key);
+            let query = at.columns_of_mut(&mut query);
+            multiply(query, Accum::Replace, scores, keys, factor);
+            let queries = at.columns_of(&seen.query);
+            let key = at.columns_of_mut(&mut key);
+            multiply(key, Accum::Replace, scores.transpose(), queries, factor);
+        });
+        self.query.input_gradient(&query, out, how);
+        self.key.input_gradient(&key, out, Accum::Add);
+        self.value.input_gradient(&value, out, Accum::Add);
+        [
             self.query.gradient(input, &query),
             self.key.gradient(input, &key),
             self.value.gradient(input, &value),
             output,
-        ];
-        (of_input, gradients)
+        ]
     }
 
     /// 1 / sqrt(width of a head's queries).
     fn score_factor(&self) -> f32 {
-        let width = self.query.bias().len() / self.heads;
+        let width = self.query.n_outputs() / self.heads;
         1.0 / (width as f32).sqrt()
     }
 
-    /// `[E T, heads · width]` as `[E, heads, T, width]`, without a copy.
-    fn split(&self, rows: &CpuTensor) -> CpuTensor {
-        let width = values(rows).len() / (self.episodes * self.tokens * self.heads);
-        let shape = Shape::new([self.episodes, self.tokens, self.heads, width]);
-        rows.reshape(shape).transpose(1, 2)
+    fn n_weights(&self) -> usize {
+        self.episodes * self.heads * self.tokens * self.tokens
     }
 
-    /// The way back from [`split`](Self::split), in one copy.
-    fn join(&self, heads: &CpuTensor) -> CpuTensor {
-        let (t, n_heads) = (self.tokens, self.heads);
-        let heads = values(heads);
-        let width = heads.len() / (self.episodes * t * n_heads);
-        let mut rows = Vec::with_capacity(heads.len());
-        for episode in heads.chunks_exact(n_heads * t * width) {
-            for token in 0..t {
-                for head in episode.chunks_exact(t * width) {
-                    rows.extend_from_slice(&head[token * width..][..width]);
-                }
-            }
+    fn for_each_head(&self, mut work: impl FnMut(EpisodeHead)) {
+        for number in 0..self.episodes * self.heads {
+            work(EpisodeHead {
+                episode: number / self.heads,
+                head: number % self.heads,
+                n_rows: self.episodes * self.tokens,
+                n_heads: self.heads,
+                n_tokens: self.tokens,
+            });
         }
-        rows_of(rows, n_heads * width)
+    }
+}
+
+/// Where the values of one head of one episode stand.
+#[derive(Clone, Copy)]
+struct EpisodeHead {
+    episode: usize,
+    head: usize,
+    n_rows: usize,
+    n_heads: usize,
+    n_tokens: usize,
+}
+
+impl EpisodeHead {
+    /// The episode's T rows of `[E T, heads · width]`, and of them the head's columns.
+    fn columns_of(self, rows: &[f32]) -> MatRef<'_, f32> {
+        let columns = rows.len() / self.n_rows;
+        let width = columns / self.n_heads;
+        let (first, t) = (self.episode * self.n_tokens, self.n_tokens);
+        matrix(rows, columns).submatrix(first, self.head * width, t, width)
+    }
+
+    /// As [`columns_of`](Self::columns_of), to be changed.
+    fn columns_of_mut(self, rows: &mut [f32]) -> MatMut<'_, f32> {
+        let columns = rows.len() / self.n_rows;
+        let width = columns / self.n_heads;
+        let (first, t) = (self.episode * self.n_tokens, self.n_tokens);
+        matrix_mut(rows, columns).submatrix_mut(first, self.head * width, t, width)
+    }
+
+    /// Its T x T of `[E, heads, T, T]`.
+    fn square_of(self, weights: &[f32]) -> MatRef<'_, f32> {
+        let (first, t) = (self.first_of_square(), self.n_tokens);
+        matrix(weights, t).subrows(first, t)
+    }
+
+    /// As [`square_of`](Self::square_of), to be changed.
+    fn square_of_mut(self, weights: &mut [f32]) -> MatMut<'_, f32> {
+        let (first, t) = (self.first_of_square(), self.n_tokens);
+        matrix_mut(weights, t).subrows_mut(first, t)
+    }
+
+    fn first_of_square(self) -> usize {
+        (self.episode * self.n_heads + self.head) * self.n_tokens
     }
 }

@@ -1,7 +1,7 @@
 //! The feed-forward part: a dense layer, an activation, a dense layer.
 
-use super::dense::{CpuTensor, DenseGradient, DenseLayer, values, values_mut};
-use super::rows::{activate_backward, add_bias_and_activate};
+use super::products::{Accum, DenseGradient, DenseLayer};
+use super::rows::{activate, activate_backward};
 
 /// The layers, and the slope of the activation for values below zero (1 without activation).
 #[derive(Clone, Debug)]
@@ -12,27 +12,32 @@ pub(super) struct FeedForward {
 }
 
 impl FeedForward {
-    /// Returns the result without the last bias, and the activated values.
+    /// Adds the result without the last bias to `out`; returns the activated values.
     ///
     /// # Shapes
-    /// - `input`: `[E T, D]`, returns the same and `[E T, inner]`
-    pub(super) fn forward(&self, input: &CpuTensor) -> (CpuTensor, CpuTensor) {
-        let mut inner = self.inner.product(input);
-        add_bias_and_activate(values_mut(&mut inner), self.inner.bias(), self.slope);
-        (self.outer.product(&inner), inner)
+    /// - `input`, `out`: `[E T, D]`; returns `[E T, inner]`
+    pub(super) fn forward(&self, input: &[f32], out: &mut [f32]) -> Vec<f32> {
+        let mut inner = self.inner.forward(input);
+        activate(&mut inner, self.slope);
+        self.outer.add_product(&inner, out);
+        inner
     }
 
-    /// Returns the gradient of the input, and those of the layers.
+    /// Writes the gradient of the input into `out`, or adds it; returns those of the layers.
     pub(super) fn backward(
         &self,
-        input: &CpuTensor,
-        activated: &CpuTensor,
-        gradient: &CpuTensor,
-    ) -> (CpuTensor, [DenseGradient; 2]) {
+        input: &[f32],
+        activated: &[f32],
+        gradient: &[f32],
+        out: &mut [f32],
+        how: Accum,
+    ) -> [DenseGradient; 2] {
         let outer = self.outer.gradient(activated, gradient);
-        let mut inside = self.outer.input_gradient(gradient);
-        activate_backward(values_mut(&mut inside), values(activated), self.slope);
-        let inner = self.inner.gradient(input, &inside);
-        (self.inner.input_gradient(&inside), [inner, outer])
+        let mut inside = vec![0.0; activated.len()];
+        self.outer
+            .input_gradient(gradient, &mut inside, Accum::Replace);
+        activate_backward(&mut inside, activated, self.slope);
+        self.inner.input_gradient(&inside, out, how);
+        [self.inner.gradient(input, &inside), outer]
     }
 }

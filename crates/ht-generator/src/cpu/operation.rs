@@ -14,11 +14,11 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, DispatchDevice, Flex, backend_extension};
 use burn::nn::{LayerNorm, Linear};
-use burn::tensor::{Bool, DType, Shape, Tensor};
+use burn::tensor::{Bool, DType, Tensor};
 
 use super::attention::Attention;
-use super::dense::{CpuTensor, DenseLayer};
 use super::feed_forward::FeedForward;
+use super::products::{CpuTensor, DenseLayer, tensor, values};
 use super::residual::{Part, Residual, Seen};
 use crate::NormOrder;
 use crate::init::LAYER_NORM_EPSILON;
@@ -227,7 +227,7 @@ impl PartCall {
     /// - `inputs`: as in [`EncoderPart::encoder_part`]; returns `[E, T, D]`
     fn forward(&self, inputs: [CpuTensor; INPUTS]) -> (CpuTensor, Residual, Seen) {
         let [tokens, scale, shift, w1, b1, w2, b2, w3, b3, w4, b4] = inputs.map(contiguous);
-        let [e, t, d] = self.shape;
+        let [e, t, _] = self.shape;
         let dense = |weight: CpuTensor, bias: CpuTensor| DenseLayer { weight, bias };
         let part = match &self.part {
             CallPart::Attention { heads, penalty } => {
@@ -255,8 +255,8 @@ impl PartCall {
             shift,
             epsilon: self.epsilon,
         };
-        let (out, seen) = residual.forward(&tokens.reshape(Shape::new([e * t, d])));
-        (out.reshape(Shape::new(self.shape)), residual, seen)
+        let (out, seen) = residual.forward(tokens);
+        (tensor(out, self.shape), residual, seen)
     }
 }
 
@@ -274,11 +274,9 @@ impl Backward<Flex, INPUTS> for PartStep {
         _checkpointer: &mut Checkpointer,
     ) {
         let (call, residual, seen) = ops.state;
-        let [e, t, d] = call.shape;
         let given = contiguous(gradients.consume::<Flex>(&ops.node));
-        let given = given.reshape(Shape::new([e * t, d]));
-        let result = residual.backward(&seen, &given);
-        let tokens = result.tokens.reshape(Shape::new(call.shape));
+        let result = residual.backward(&seen, values(&given));
+        let tokens = tensor(result.tokens, call.shape);
         let layers = result
             .layers
             .into_iter()

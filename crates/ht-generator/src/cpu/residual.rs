@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use burn::tensor::Shape;
-
 use super::attention::{Attended, Attention};
-use super::dense::{CpuTensor, DenseGradient, rows_of, tensor, values, values_mut};
 use super::feed_forward::FeedForward;
-use super::rows::{Norm, RowStatistics, add, add_bias_and};
+use super::products::{Accum, CpuTensor, DenseGradient, tensor, values};
+use super::rows::{Norm, RowStatistics, add, add_row};
 use crate::NormOrder;
 
 /// What the tokens pass through.
@@ -23,7 +21,8 @@ pub(super) enum Part {
 #[derive(Debug)]
 enum PartSeen {
     Attention(Box<Attended>),
-    FeedForward(CpuTensor),
+    /// `[E T, inner]`: the activated values.
+    FeedForward(Vec<f32>),
 }
 
 /// A part, its norm, and their order.
@@ -38,20 +37,20 @@ pub(super) struct Residual {
     pub(super) epsilon: f32,
 }
 
-/// What the way back needs.
+/// What the way back needs, besides what went in.
 #[derive(Debug)]
 pub(super) struct Seen {
-    /// `[E T, D]`: what went into the part.
-    input: CpuTensor,
+    tokens: CpuTensor,
     part: PartSeen,
-    /// `[E T, D]`: what was normalised.
-    before_norm: CpuTensor,
+    /// `[E T, D]`: what the norm returned (pre) or was given (post).
+    at_norm: Vec<f32>,
     statistics: RowStatistics,
 }
 
 /// Gradients of everything that a part has.
 pub(super) struct ResidualGradient {
-    pub(super) tokens: CpuTensor,
+    /// `[E T, D]`, one after another.
+    pub(super) tokens: Vec<f32>,
     pub(super) scale: CpuTensor,
     pub(super) shift: CpuTensor,
     pub(super) layers: Vec<DenseGradient>,
@@ -59,67 +58,60 @@ pub(super) struct ResidualGradient {
 
 impl Residual {
     /// # Shapes
-    /// - `tokens`: `[E T, D]`, returns the same
-    pub(super) fn forward(&self, tokens: &CpuTensor) -> (CpuTensor, Seen) {
+    /// - `tokens`: `[E, T, D]`; returns as many values
+    pub(super) fn forward(&self, tokens: CpuTensor) -> (Vec<f32>, Seen) {
         let norm = self.norm();
-        let columns = norm.scale.len();
-        match self.order {
+        // The residual connection: the part adds itself to it.
+        let mut sum = add_row(values(&tokens), self.part.last_bias());
+        let (out, part, at_norm, statistics) = match self.order {
             NormOrder::Pre => {
-                let (normalized, statistics) = norm.forward(values(tokens));
-                let input = rows_of(normalized, columns);
-                let (mut out, part) = self.part.forward(&input);
-                add_bias_and(values_mut(&mut out), self.part.last_bias(), values(tokens));
-                let seen = Seen {
-                    input,
-                    part,
-                    before_norm: tokens.clone(),
-                    statistics,
-                };
-                (out, seen)
+                let (input, statistics) = norm.forward(values(&tokens));
+                let part = self.part.forward(&input, &mut sum);
+                (sum, part, input, statistics)
             }
             NormOrder::Post => {
-                let (mut sum, part) = self.part.forward(tokens);
-                add_bias_and(values_mut(&mut sum), self.part.last_bias(), values(tokens));
-                let (normalized, statistics) = norm.forward(values(&sum));
-                let seen = Seen {
-                    input: tokens.clone(),
-                    part,
-                    before_norm: sum,
-                    statistics,
-                };
-                (rows_of(normalized, columns), seen)
+                let part = self.part.forward(values(&tokens), &mut sum);
+                let (out, statistics) = norm.forward(&sum);
+                (out, part, sum, statistics)
             }
-        }
+        };
+        let seen = Seen {
+            tokens,
+            part,
+            at_norm,
+            statistics,
+        };
+        (out, seen)
     }
 
     /// # Shapes
-    /// - `gradient`: `[E T, D]`
-    pub(super) fn backward(&self, seen: &Seen, gradient: &CpuTensor) -> ResidualGradient {
+    /// - `gradient`: `[E T, D]`, one after another
+    pub(super) fn backward(&self, seen: &Seen, gradient: &[f32]) -> ResidualGradient {
         let norm = self.norm();
         let columns = norm.scale.len();
-        let before = values(&seen.before_norm);
-        let (tokens, [scale, shift], layers) = match self.order {
+        let (tokens, at_norm) = (values(&seen.tokens), &seen.at_norm);
+        let (of_tokens, [scale, shift], layers) = match self.order {
             NormOrder::Pre => {
-                let (mut inside, layers) = self.part.backward(seen, gradient);
-                let inside_values = values_mut(&mut inside);
-                let of_norm = norm.backward(before, &seen.statistics, inside_values);
-                add(inside_values, values(gradient));
+                let mut inside = vec![0.0; gradient.len()];
+                let how = Accum::Replace;
+                let layers = (self.part).backward(&seen.part, at_norm, gradient, &mut inside, how);
+                let of_norm = norm.backward(tokens, &seen.statistics, &mut inside);
+                add(&mut inside, gradient);
                 (inside, of_norm, layers)
             }
             NormOrder::Post => {
-                let mut around = values(gradient).to_vec();
-                let of_norm = norm.backward(before, &seen.statistics, &mut around);
-                let around = rows_of(around, columns);
-                let (mut inside, layers) = self.part.backward(seen, &around);
-                add(values_mut(&mut inside), values(&around));
-                (inside, of_norm, layers)
+                let mut around = gradient.to_vec();
+                let of_norm = norm.backward(at_norm, &seen.statistics, &mut around);
+                let mut sum = around.clone();
+                let layers =
+                    (self.part).backward(&seen.part, tokens, &around, &mut sum, Accum::Add);
+                (sum, of_norm, layers)
             }
         };
-        let [scale, shift] = [scale, shift].map(|values| tensor(values, Shape::new([columns])));
         ResidualGradient {
-            tokens,
-            scale,
-            shift,
+            tokens: of_tokens,
+            scale: tensor(scale, [columns]),
+            shift: tensor(shift, [columns]),
             layers,
         }
     }
@@ -134,28 +126,32 @@ impl Residual {
 }
 
 impl Part {
-    fn forward(&self, input: &CpuTensor) -> (CpuTensor, PartSeen) {
+    /// Adds the result without the last bias to `out`.
+    fn forward(&self, input: &[f32], out: &mut [f32]) -> PartSeen {
         match self {
             Self::Attention(attention, penalty) => {
-                let (out, seen) = attention.forward(input, penalty.as_deref());
-                (out, PartSeen::Attention(Box::new(seen)))
+                let seen = attention.forward(input, penalty.as_deref(), out);
+                PartSeen::Attention(Box::new(seen))
             }
-            Self::FeedForward(layers) => {
-                let (out, activated) = layers.forward(input);
-                (out, PartSeen::FeedForward(activated))
-            }
+            Self::FeedForward(layers) => PartSeen::FeedForward(layers.forward(input, out)),
         }
     }
 
-    fn backward(&self, seen: &Seen, gradient: &CpuTensor) -> (CpuTensor, Vec<DenseGradient>) {
-        match (self, &seen.part) {
-            (Self::Attention(attention, _), PartSeen::Attention(attended)) => {
-                let (of_input, layers) = attention.backward(&seen.input, attended, gradient);
-                (of_input, layers.into())
-            }
+    /// Writes the gradient of the input into `out`, or adds it; returns those of the layers.
+    fn backward(
+        &self,
+        seen: &PartSeen,
+        input: &[f32],
+        gradient: &[f32],
+        out: &mut [f32],
+        how: Accum,
+    ) -> Vec<DenseGradient> {
+        match (self, seen) {
+            (Self::Attention(attention, _), PartSeen::Attention(attended)) => attention
+                .backward(input, attended, gradient, out, how)
+                .into(),
             (Self::FeedForward(layers), PartSeen::FeedForward(activated)) => {
-                let (of_input, layers) = layers.backward(&seen.input, activated, gradient);
-                (of_input, layers.into())
+                layers.backward(input, activated, gradient, out, how).into()
             }
             _ => unreachable!("a part sees what it has left"),
         }
