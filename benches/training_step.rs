@@ -39,10 +39,7 @@ fn training_step(criterion: &mut Criterion) {
         ),
     ] {
         let experiment = experiment(config, &[]);
-        let model = experiment
-            .config
-            .new_generator(&device)
-            .expect("a generator");
+        let model = experiment.config.new_learner(&device).expect("a generator");
         let parameters = to_vector(&model);
         let name = format!("{name}, {} parameters", parameters.dims()[0]);
         group.bench_function(name, |bencher| {

@@ -13,7 +13,9 @@ const USAGE: &str = "\
 cargo xtask COMMAND
 
   train [CONFIG] [OPTIONS]    train a generator and test it (train --help lists the options)
-  evaluate --run DIR          measure a trained generator on fixed episodes
+  evaluate --run DIR          measure a trained generator or baseline on fixed episodes
+  compare A B                 two tests on the same episodes, paired by episode
+  episodes [CONFIG] -o FILE   a list of test episodes for evaluate --episodes-from
   inspect [CONFIG|DIR]        layers, tokens and sizes of an experiment or a run
   parity [DIR]                repeat recorded steps of the released code, compare every tensor
   import-tf FILE --config C   make a run from a checkpoint of the released code
@@ -31,7 +33,7 @@ fn main() -> ExitCode {
     let command = args.next().unwrap_or_default();
     let rest: Vec<String> = args.collect();
     let outcome = match command.as_str() {
-        "train" | "evaluate" | "inspect" | "parity" | "import-tf" => {
+        "train" | "evaluate" | "compare" | "episodes" | "inspect" | "parity" | "import-tf" => {
             commands::run_binary(&command, &rest)
         }
         "test" => commands::test(&rest),

@@ -11,12 +11,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use toml::{Table, Value};
 
+const BELOW_TRAINING: &[&str] = &["ht-baselines", "ht-cnn", "ht-episodes", "ht-generator"];
 /// Which crate may use which of ours: the architecture.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("ht-episodes", &[]),
     ("ht-cnn", &[]),
     ("ht-generator", &["ht-cnn", "ht-episodes"]),
-    ("ht-train", &["ht-cnn", "ht-episodes", "ht-generator"]),
+    ("ht-baselines", &["ht-cnn", "ht-episodes", "ht-generator"]),
+    ("ht-train", BELOW_TRAINING),
     (
         "ht-parity",
         &["ht-cnn", "ht-episodes", "ht-generator", "ht-train"],

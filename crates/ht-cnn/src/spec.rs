@@ -71,6 +71,16 @@ pub enum NormStatistics {
     Support,
 }
 
+impl NormStatistics {
+    /// Its name in configs and outputs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::QueryBatch => "query-batch",
+            Self::Support => "support",
+        }
+    }
+}
+
 /// The CNN as a person writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -64,6 +64,8 @@ pub struct EpisodeBatch {
     /// `[E, S]`, the [number](crate::PlannedClass::number) of each support sample's real class
     /// among those of its split, 0 for padding: for losses that look past the episode.
     pub support_classes: Tensor<2, Int>,
+    /// `[E, Q]`, the same of each query image.
+    pub query_classes: Tensor<2, Int>,
 }
 
 /// Images and labels of one role, on the host.
@@ -73,6 +75,8 @@ struct HostImages {
     pixels: Vec<f32>,
     /// `[E, n]`, flattened.
     labels: Vec<i32>,
+    /// `[E, n]`, flattened: numbers of the real classes.
+    classes: Vec<i32>,
     /// `[E, n]`, flattened.
     hidden: Vec<bool>,
 }
@@ -84,8 +88,6 @@ pub struct CollatedBatch {
     shape: ImageShape,
     support: HostImages,
     query: HostImages,
-    /// `[E, S]`, flattened.
-    support_classes: Vec<i32>,
     /// `[E, N]`, flattened.
     absent: Vec<bool>,
 }
@@ -104,18 +106,11 @@ pub fn collate(images: &ImageSet, plans: &[EpisodePlan]) -> CollatedBatch {
         let labels = 0..plan.ways;
         labels.map(|label| !plan.has_label(label)).collect()
     };
-    let n_support = plans.iter().map(|plan| plan.support().count()).max();
-    let classes = |plan: &EpisodePlan| -> Vec<i32> {
-        let mut classes: Vec<i32> = plan.support().map(|image| image.number as i32).collect();
-        classes.resize(n_support.unwrap_or(0), 0);
-        classes
-    };
     CollatedBatch {
         n_episodes: plans.len(),
         shape: images.shape(),
         support: gather(images, plans, |plan| plan.support().collect(), true),
         query: gather(images, plans, |plan| plan.query().collect(), false),
-        support_classes: plans.iter().flat_map(classes).collect(),
         absent: plans.iter().flat_map(absent).collect(),
     }
 }
@@ -132,6 +127,7 @@ fn gather(
     let mut host = HostImages {
         pixels: Vec::with_capacity(plans.len() * n_images * images.shape().len()),
         labels: Vec::with_capacity(plans.len() * n_images),
+        classes: Vec::with_capacity(plans.len() * n_images),
         hidden: Vec::with_capacity(plans.len() * n_images),
     };
     for (plan, chosen) in plans.iter().zip(&chosen) {
@@ -145,6 +141,7 @@ fn gather(
             push_pixels(&mut host.pixels, images, planned, changes.get(at));
             let label = planned.label.map_or(no_label, |label| label as i32);
             host.labels.push(label);
+            host.classes.push(planned.number as i32);
             let is_removed = is_support && plan.removed.get(at).is_some_and(|&removed| removed);
             host.hidden.push(is_removed);
         }
@@ -153,6 +150,7 @@ fn gather(
         host.pixels.extend(std::iter::repeat_n(0.0, n_pixels));
         let label = if is_support { no_label } else { 0 };
         host.labels.extend(std::iter::repeat_n(label, n_padding));
+        host.classes.extend(std::iter::repeat_n(0, n_padding));
         host.hidden.extend(std::iter::repeat_n(true, n_padding));
     }
     host
@@ -202,27 +200,32 @@ impl CollatedBatch {
     pub fn to_device(self, device: &Device) -> EpisodeBatch {
         let n_episodes = self.n_episodes;
         let absent = mask(self.absent, n_episodes, device);
-        let (images, labels, hidden) = self.support.into_tensors(n_episodes, self.shape, device);
-        let support = SupportSet {
-            images,
-            labels,
-            hidden,
-            absent,
-        };
-        let (images, labels, hidden) = self.query.into_tensors(n_episodes, self.shape, device);
-        let query = QuerySet {
-            images,
-            labels,
-            hidden,
-        };
-        let classes = self.support_classes;
-        let classes = TensorData::new(classes, support.labels.dims());
+        let support = self.support.into_tensors(n_episodes, self.shape, device);
+        let query = self.query.into_tensors(n_episodes, self.shape, device);
         EpisodeBatch {
-            support,
-            query,
-            support_classes: Tensor::from_data(classes, device),
+            support: SupportSet {
+                images: support.images,
+                labels: support.labels,
+                hidden: support.hidden,
+                absent,
+            },
+            query: QuerySet {
+                images: query.images,
+                labels: query.labels,
+                hidden: query.hidden,
+            },
+            support_classes: support.classes,
+            query_classes: query.classes,
         }
     }
+}
+
+/// [`HostImages`] on a device.
+struct OnDevice {
+    images: Tensor<5>,
+    labels: Tensor<2, Int>,
+    classes: Tensor<2, Int>,
+    hidden: Option<Tensor<2, Bool>>,
 }
 
 impl HostImages {
@@ -230,12 +233,7 @@ impl HostImages {
         self.hidden.iter().filter(|&&hidden| !hidden).count()
     }
 
-    fn into_tensors(
-        self,
-        n_episodes: usize,
-        shape: ImageShape,
-        device: &Device,
-    ) -> (Tensor<5>, Tensor<2, Int>, Option<Tensor<2, Bool>>) {
+    fn into_tensors(self, n_episodes: usize, shape: ImageShape, device: &Device) -> OnDevice {
         let n_images = self.labels.len() / n_episodes;
         let ImageShape {
             channels,
@@ -243,12 +241,15 @@ impl HostImages {
             width,
         } = shape;
         let images = TensorData::new(self.pixels, [n_episodes, n_images, channels, height, width]);
-        let labels = TensorData::new(self.labels, [n_episodes, n_images]);
-        (
-            Tensor::from_data(images, device),
-            Tensor::from_data(labels, device),
-            mask(self.hidden, n_episodes, device),
-        )
+        let integers = |values: Vec<i32>| {
+            Tensor::from_data(TensorData::new(values, [n_episodes, n_images]), device)
+        };
+        OnDevice {
+            images: Tensor::from_data(images, device),
+            labels: integers(self.labels),
+            classes: integers(self.classes),
+            hidden: mask(self.hidden, n_episodes, device),
+        }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
-use ht_cnn::{Activations, CnnSpec, GeneratedCnn, SliceGrid, flatten_features, logits};
+use ht_cnn::{
+    Activations, CnnSpec, GeneratedCnn, NormStatistics, SliceGrid, flatten_features, logits,
+};
 use ht_episodes::SupportSet;
 
 use crate::activation_encoder::EncodedLayer;
@@ -88,6 +90,11 @@ impl WeightGenerator {
     /// Shape of the CNNs.
     pub fn spec(&self) -> &CnnSpec {
         &self.spec
+    }
+
+    /// Whose statistics the query pass takes from now on.
+    pub fn set_norm_statistics(&mut self, statistics: NormStatistics) {
+        self.spec.norm_statistics = statistics;
     }
 
     /// Sources of the convolution layers, in order.

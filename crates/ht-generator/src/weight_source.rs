@@ -23,7 +23,13 @@ pub struct ConvParameters {
 }
 
 impl ConvParameters {
-    fn new(has_kernel: bool, has_norm: bool, spec: &ConvSpec, init: &mut ParameterInit) -> Self {
+    /// The kernel (and bias) of a layer, its scale and shift, or only some of them.
+    pub fn new(
+        has_kernel: bool,
+        has_norm: bool,
+        spec: &ConvSpec,
+        init: &mut ParameterInit,
+    ) -> Self {
         let (o, i, f) = (spec.output.channels, spec.input.channels, spec.kernel);
         Self {
             kernel: has_kernel.then(|| init.glorot([o, i, f, f], f * f * i, f * f * o)),
@@ -33,7 +39,8 @@ impl ConvParameters {
         }
     }
 
-    fn weights(&self) -> PartialWeights {
+    /// These tensors, for one episode or for all.
+    pub fn weights(&self) -> PartialWeights {
         let vector =
             |param: &Option<Param<Tensor<1>>>| param.as_ref().map(|param| param.val().unsqueeze());
         PartialWeights {

@@ -191,6 +191,7 @@ impl Case {
             parameters,
             batch: EpisodeBatch {
                 support,
+                query_classes: query.labels.zeros_like(),
                 query,
                 support_classes,
             },

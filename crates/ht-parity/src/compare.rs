@@ -287,6 +287,7 @@ fn sgd_losses(case: &Case) -> Vec<f64> {
         mut support,
         mut query,
         support_classes,
+        query_classes,
     } = case.batch.clone();
     support.images = support.images.cast(dtype);
     query.images = query.images.cast(dtype);
@@ -294,6 +295,7 @@ fn sgd_losses(case: &Case) -> Vec<f64> {
         support,
         query,
         support_classes,
+        query_classes,
     };
     let mut losses = Vec::with_capacity(SGD.len());
     for step in 0..SGD.len() {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor};
 use ht_generator::WeightGenerator;
-use ht_train::{ExperimentConfig, RunDir, save_parameters};
+use ht_train::{ExperimentConfig, Learner, RunDir, save_parameters};
 
 use crate::tensors::read_arrays;
 use crate::{ParityError, Variables, variable_roles};
@@ -63,7 +63,8 @@ impl Imported {
     /// # Errors
     /// A folder that cannot be written.
     pub fn save(self, run: &RunDir, config: &ExperimentConfig) -> Result<PathBuf, ParityError> {
-        let path = save_parameters(run, &self.model, self.parameters, self.step, config)?;
+        let model = Learner::Generator(self.model);
+        let path = save_parameters(run, &model, self.parameters, self.step, config)?;
         Ok(path)
     }
 }

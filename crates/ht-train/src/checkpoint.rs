@@ -15,14 +15,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
-use ht_generator::WeightGenerator;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::optimizer::OptimizerState;
-use crate::{ExperimentConfig, MetaOptimizer, RunDir, TrainError, from_vector, slots, to_vector};
+use crate::{
+    ExperimentConfig, Learner, MetaOptimizer, RunDir, TrainError, from_vector, slots, to_vector,
+};
 
 const FORMAT: u32 = 2;
 const PARAMETERS: &str = "parameters.safetensors";
@@ -76,7 +77,7 @@ pub(crate) fn folder_name(step: u64) -> String {
 /// Writes a checkpoint into `parent`, replacing one of the same step.
 pub(crate) fn save(
     parent: &Path,
-    model: &WeightGenerator,
+    model: &Learner,
     state: &TrainingState,
     config: &ExperimentConfig,
 ) -> Result<PathBuf, TrainError> {
@@ -126,7 +127,7 @@ pub(crate) fn save(
 /// A folder that cannot be written, parameters that are no numbers.
 pub fn save_parameters(
     run: &RunDir,
-    model: &WeightGenerator,
+    model: &Learner,
     parameters: Tensor<1>,
     step: u64,
     config: &ExperimentConfig,
@@ -157,7 +158,7 @@ pub(crate) fn read_info(folder: &Path) -> Result<CheckpointInfo, TrainError> {
 /// Reads everything that training needs to go on.
 pub(crate) fn load_state(
     folder: &Path,
-    model: &WeightGenerator,
+    model: &Learner,
     config: &ExperimentConfig,
     device: &Device,
 ) -> Result<TrainingState, TrainError> {
@@ -184,18 +185,18 @@ pub(crate) fn load_state(
     })
 }
 
-/// Builds the generator that a checkpoint holds.
+/// Builds the method that a checkpoint holds.
 ///
 /// # Errors
 /// A missing or damaged checkpoint.
-pub fn load_generator(
+pub fn load_learner(
     folder: &Path,
     device: &Device,
-) -> Result<(WeightGenerator, ExperimentConfig, CheckpointInfo), TrainError> {
+) -> Result<(Learner, ExperimentConfig, CheckpointInfo), TrainError> {
     let info = read_info(folder)?;
     let place = folder.join(MANIFEST).display().to_string();
     let config = ExperimentConfig::parse(&info.config, &place, &[])?;
-    let model = config.new_generator(device)?;
+    let model = config.new_learner(device)?;
     let parameters = read_parameters(folder, &info, &model, device)?;
     Ok((from_vector(model, &parameters), config, info))
 }
@@ -203,7 +204,7 @@ pub fn load_generator(
 fn read_parameters(
     folder: &Path,
     info: &CheckpointInfo,
-    model: &WeightGenerator,
+    model: &Learner,
     device: &Device,
 ) -> Result<Tensor<1>, TrainError> {
     let bytes = read_checked(folder, PARAMETERS, &info.parameters_sha256)?;
@@ -232,7 +233,7 @@ fn read_parameters(
 
 pub(crate) type NamedValues = Vec<(String, Vec<usize>, Vec<f32>)>;
 
-pub(crate) fn by_name(model: &WeightGenerator, parameters: &[f32]) -> NamedValues {
+pub(crate) fn by_name(model: &Learner, parameters: &[f32]) -> NamedValues {
     let mut rest = parameters;
     slots(model)
         .into_iter()
@@ -245,7 +246,7 @@ pub(crate) fn by_name(model: &WeightGenerator, parameters: &[f32]) -> NamedValue
 }
 
 /// SHA-256 of a model's parameters: the same for the same bits, wherever it lies.
-pub(crate) fn parameters_digest(model: &WeightGenerator) -> String {
+pub(crate) fn parameters_digest(model: &Learner) -> String {
     let bytes: Vec<u8> = vector_values(&to_vector(model))
         .into_iter()
         .flat_map(f32::to_le_bytes)

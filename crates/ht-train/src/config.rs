@@ -8,6 +8,7 @@ mod episodes;
 use std::fs;
 use std::path::Path;
 
+use ht_baselines::BaselineConfig;
 use ht_cnn::CnnConfig;
 use ht_episodes::{ImageSource, SplitConfig};
 use ht_generator::{GeneratorConfig, HiddenSamples};
@@ -16,7 +17,7 @@ use toml::{Table, Value};
 
 pub use episodes::{EpisodesConfig, UnlabelledConfig};
 
-use crate::{LossConfig, OptimizerConfig, ScheduleConfig, TrainError};
+use crate::{LossConfig, Method, OptimizerConfig, ScheduleConfig, TrainError};
 
 /// The images of an experiment.
 pub type DataConfig = ImageSource;
@@ -37,8 +38,10 @@ pub struct ExperimentConfig {
     pub episodes: EpisodesConfig,
     /// The CNN that is generated.
     pub cnn: CnnConfig,
-    /// The generator.
-    pub generator: GeneratorConfig,
+    /// The generator, or none where a baseline stands in its place.
+    pub generator: Option<GeneratorConfig>,
+    /// A method that the generator is compared with, or none.
+    pub baseline: Option<BaselineConfig>,
     /// What is added to the cross-entropy, or nothing.
     #[serde(default)]
     pub loss: LossConfig,
@@ -207,6 +210,28 @@ impl ExperimentConfig {
             .collect()
     }
 
+    /// The method: one of the sections `generator` and `baseline`.
+    ///
+    /// # Errors
+    /// Both, or neither.
+    pub fn method(&self) -> Result<Method<'_>, TrainError> {
+        match (&self.generator, &self.baseline) {
+            (Some(generator), None) => Ok(Method::Generator(generator)),
+            (None, Some(baseline)) => Ok(Method::Baseline(baseline)),
+            (both, _) => Err(TrainError::Config {
+                place: "baseline".to_owned(),
+                cause: format!(
+                    "there is {} a section generator, expected one of the two",
+                    if both.is_some() {
+                        "also"
+                    } else {
+                        "neither this nor"
+                    }
+                ),
+            }),
+        }
+    }
+
     fn check(&self) -> Result<(), TrainError> {
         let training = &self.training;
         let evaluation = &self.evaluation;
@@ -247,7 +272,22 @@ impl ExperimentConfig {
                 });
             }
         }
-        if self.loss.weight_variation > 0.0 && !self.generator.added_weights {
+        let method = self.method()?;
+        let (has_head, has_added, hides_keys_only) = match method {
+            Method::Generator(generator) => (
+                generator.class_head.is_some(),
+                generator.added_weights,
+                generator.hidden_samples == HiddenSamples::KeysOnly,
+            ),
+            Method::Baseline(_) => (false, false, false),
+        };
+        if self.loss.squared_kernels > 0.0 && matches!(method, Method::Baseline(_)) {
+            return Err(TrainError::Config {
+                place: "loss.squared_kernels".to_owned(),
+                cause: "speaks of generated kernels, but this experiment has a baseline".to_owned(),
+            });
+        }
+        if self.loss.weight_variation > 0.0 && !has_added {
             return Err(TrainError::Config {
                 place: "loss.weight_variation".to_owned(),
                 cause: "compares generated with added weights, but generator.added_weights is \
@@ -257,7 +297,7 @@ impl ExperimentConfig {
         }
         let is_alone = self.training.objective == TrainingObjective::ClassHead;
         let is_used = is_alone || self.loss.class_head > 0.0;
-        if is_used != self.generator.class_head.is_some() {
+        if is_used != has_head {
             return Err(TrainError::Config {
                 place: "generator.class_head".to_owned(),
                 cause: "belongs to loss.class_head > 0 or training.objective = \"class-head\": \
@@ -265,9 +305,7 @@ impl ExperimentConfig {
                     .to_owned(),
             });
         }
-        if self.episodes.irregular.is_some()
-            && self.generator.hidden_samples == HiddenSamples::KeysOnly
-        {
+        if self.episodes.irregular.is_some() && hides_keys_only {
             return Err(TrainError::Config {
                 place: "generator.hidden_samples".to_owned(),
                 cause: "is \"keys-only\", but the padding of episodes.irregular must be hidden \

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use ht_baselines::BaselineError;
 use ht_cnn::CnnError;
 use ht_episodes::EpisodeError;
 use ht_generator::GeneratorError;
@@ -18,6 +19,9 @@ pub enum TrainError {
     /// Sizes of the generator.
     #[error(transparent)]
     Generator(#[from] GeneratorError),
+    /// Numbers of a baseline.
+    #[error(transparent)]
+    Baseline(#[from] BaselineError),
     /// A config file, or an override of one of its keys.
     #[error("{place}: {cause}")]
     Config {
@@ -80,6 +84,17 @@ pub enum TrainError {
         path: PathBuf,
         /// The keys with both values.
         keys: String,
+    },
+    /// Two tests that cannot be compared episode by episode.
+    #[error(
+        "the two were measured on other episodes ({ours} and {theirs}): evaluate both on one list \
+         with --episodes-from, or with as many episodes of one seed"
+    )]
+    OtherEpisodes {
+        /// SHA-256 over the episodes of one.
+        ours: String,
+        /// SHA-256 over those of the other.
+        theirs: String,
     },
     /// A loss that is no number any more.
     #[error(

@@ -1,63 +1,72 @@
 //! Accuracy on fixed episodes: the same ones for every model and method that is asked.
 
 use ht_cnn::Activations;
-use ht_episodes::{EpisodeBatch, EpisodePlan, EpisodeSampler, Split, collate};
-use ht_generator::WeightGenerator;
+use ht_episodes::{EpisodeBatch, EpisodeList, ImageSet, collate};
 
+use crate::checkpoint::parameters_digest;
 use crate::parallel::map_in_order;
-use crate::{Compute, n_correct, pixel_nearest_neighbour};
+use crate::{
+    Compute, EpisodeRecords, ExperimentConfig, Learner, Measured, TrainError, n_correct,
+    pixel_nearest_neighbour,
+};
 
 /// Episodes per forward pass; each episode's result is its own, whatever this number.
-const EPISODES_PER_PASS: u64 = 8;
+const EPISODES_PER_PASS: usize = 8;
 
-/// The first episodes of a split under a seed.
-#[derive(Clone, Copy, Debug)]
+/// The episodes of a test, drawn or from a list.
+#[derive(Clone, Debug)]
 pub struct FixedEpisodes<'a> {
-    /// Draws them.
-    pub sampler: &'a EpisodeSampler,
-    /// Seed of the evaluation, apart from that of the training.
-    pub seed: u64,
-    /// Their classes.
-    pub split: Split,
-    /// Their number.
-    pub n_episodes: u64,
+    /// The images that they point into.
+    pub images: &'a ImageSet,
+    /// The episodes.
+    pub list: EpisodeList,
 }
 
 impl FixedEpisodes<'_> {
-    fn plan(&self, index: u64) -> EpisodePlan {
-        self.sampler.plan(self.seed, self.split, index)
-    }
-
     /// Accuracy of pixel nearest neighbour on each episode, in [0, 1].
     pub fn pixel_nearest_neighbour(&self) -> Vec<f64> {
-        (0..self.n_episodes)
-            .map(|index| pixel_nearest_neighbour(self.sampler.images(), &self.plan(index)))
+        let plans = self.list.plans().iter();
+        plans
+            .map(|plan| pixel_nearest_neighbour(self.images, plan))
             .collect()
     }
 }
 
-/// Accuracy of a generator on each episode, in [0, 1].
+/// Tests a method on fixed episodes.
 ///
 /// `model` must be on the device of `compute`, without autodiff.
-pub fn evaluate(
-    model: &WeightGenerator,
+pub fn measure(
+    model: &Learner,
+    config: &ExperimentConfig,
     episodes: &FixedEpisodes<'_>,
     compute: &Compute,
-) -> Vec<f64> {
-    let n_episodes = episodes.n_episodes;
-    let jobs = (0..n_episodes)
-        .step_by(EPISODES_PER_PASS as usize)
-        .map(|first| {
-            let last = (first + EPISODES_PER_PASS).min(n_episodes);
-            (model.clone(), first..last)
-        })
+) -> Result<EpisodeRecords, TrainError> {
+    Ok(EpisodeRecords {
+        measured: Measured {
+            method: config.method()?.name().to_owned(),
+            norm_statistics: model.spec().norm_statistics,
+            split: episodes.list.split().to_owned(),
+            episodes_sha256: episodes.list.digest(),
+            parameters_sha256: parameters_digest(model),
+        },
+        accuracies: evaluate(model, episodes, compute),
+    })
+}
+
+/// Accuracy of a method on each episode, in [0, 1].
+///
+/// `model` must be on the device of `compute`, without autodiff.
+pub fn evaluate(model: &Learner, episodes: &FixedEpisodes<'_>, compute: &Compute) -> Vec<f64> {
+    let plans = episodes.list.plans();
+    let jobs = plans
+        .chunks(EPISODES_PER_PASS)
+        .map(|plans| (model.clone(), plans))
         .collect();
-    let passes = map_in_order(jobs, compute.n_threads, |(model, indices)| {
-        let plans: Vec<_> = indices.map(|index| episodes.plan(index)).collect();
-        let batch = collate(episodes.sampler.images(), &plans).to_device(&compute.device);
+    let passes = map_in_order(jobs, compute.n_threads, |(model, plans)| {
+        let batch = collate(episodes.images, plans).to_device(&compute.device);
         let EpisodeBatch { support, query, .. } = batch;
         let images = Activations::from_images(query.images).hide(query.hidden.clone());
-        let logits = model.generate(&support).classify(images);
+        let logits = model.adapt(&support).classify(images);
         let correct = n_correct(logits, query.labels, query.hidden);
         let n_query = plans.iter().map(|plan| plan.query().count());
         let shares = correct.into_iter().zip(n_query);

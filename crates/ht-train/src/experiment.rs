@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::Device;
+use ht_baselines::Baseline;
 use ht_cnn::{CnnSpec, Geometry};
-use ht_episodes::{ClassSplit, EpisodeSampler, ImageShape, Split};
+use ht_episodes::{ClassSplit, EpisodeList, EpisodeSampler, ImageShape, Split};
 use ht_generator::WeightGenerator;
 
-use crate::{ExperimentConfig, FixedEpisodes, TrainError};
+use crate::{ExperimentConfig, FixedEpisodes, Learner, Method, TrainError};
 
 /// An experiment that is known to be possible.
 #[derive(Clone, Debug)]
@@ -28,7 +29,18 @@ impl Experiment {
     /// Whatever of it is not.
     pub fn resolve(config: ExperimentConfig, data: Option<&Path>) -> Result<Self, TrainError> {
         // What needs no data is checked first, so that a wrong number costs no waiting.
-        config.generator.check(&config.cnn_spec()?)?;
+        let n_head_classes = match config.method()? {
+            Method::Generator(generator) => {
+                generator.check(&config.cnn_spec()?)?;
+                let head = generator.class_head.map(|head| head.classes);
+                head.map(|classes| ("generator.class_head.classes", classes))
+            }
+            Method::Baseline(baseline) => {
+                baseline.check()?;
+                let classes = baseline.n_classes();
+                classes.map(|classes| ("baseline.classes", classes))
+            }
+        };
         let images = Arc::new(config.data.load(data)?);
         let split = ClassSplit::new(&config.split, &images)?;
         let episodes = &config.episodes;
@@ -36,14 +48,13 @@ impl Experiment {
             |spec| EpisodeSampler::new(Arc::clone(&images), split.clone(), spec, episodes.rotation);
         let train_sampler = sampler(episodes.train_spec())?;
         let evaluation_sampler = sampler(episodes.evaluation_spec(config.evaluation.queries))?;
-        if let Some(head) = config.generator.class_head {
+        if let Some((key, classes)) = n_head_classes {
             let n_classes = train_sampler.n_classes(Split::Train);
-            if head.classes != n_classes {
+            if classes != n_classes {
                 return Err(TrainError::Config {
-                    place: "generator.class_head.classes".to_owned(),
+                    place: key.to_owned(),
                     cause: format!(
-                        "is {}, expected the number of training classes, {n_classes}",
-                        head.classes
+                        "is {classes}, expected the number of training classes, {n_classes}"
                     ),
                 });
             }
@@ -59,12 +70,27 @@ impl Experiment {
 impl Experiment {
     /// The first `n_episodes` evaluation episodes of a split.
     pub fn fixed_episodes(&self, split: Split, n_episodes: u64) -> FixedEpisodes<'_> {
+        let (sampler, seed) = (&self.evaluation_sampler, self.config.evaluation.seed);
+        let plans = (0..n_episodes).map(|index| sampler.plan(seed, split, index));
         FixedEpisodes {
-            sampler: &self.evaluation_sampler,
-            seed: self.config.evaluation.seed,
-            split,
-            n_episodes,
+            images: sampler.images(),
+            list: EpisodeList::new(split.name(), plans.collect()),
         }
+    }
+
+    /// The episodes of a list, which must be of this experiment's data and ways.
+    ///
+    /// # Errors
+    /// A damaged list, or one of other data or ways.
+    pub fn listed_episodes(&self, path: &Path) -> Result<FixedEpisodes<'_>, TrainError> {
+        let images = self.evaluation_sampler.images();
+        let list = EpisodeList::read(path, images)?;
+        let expected = self.config.episodes.ways;
+        if let Some(plan) = list.plans().iter().find(|plan| plan.ways != expected) {
+            let cause = format!("its episodes have {} ways, expected {expected}", plan.ways);
+            return Err(TrainError::file("read", path, cause));
+        }
+        Ok(FixedEpisodes { images, list })
     }
 }
 
@@ -87,17 +113,33 @@ impl ExperimentConfig {
         Ok(CnnSpec::new(&self.cnn, image, self.episodes.ways)?)
     }
 
-    /// The generator with its initial parameters.
+    /// The method with its initial parameters.
     ///
     /// # Errors
     /// A size that is out of range.
-    pub fn new_generator(&self, device: &Device) -> Result<WeightGenerator, TrainError> {
+    pub fn new_learner(&self, device: &Device) -> Result<Learner, TrainError> {
         let spec = self.cnn_spec()?;
-        Ok(WeightGenerator::new(
-            &self.generator,
-            &spec,
-            self.seed,
-            device,
-        )?)
+        Ok(match self.method()? {
+            Method::Generator(config) => {
+                Learner::Generator(WeightGenerator::new(config, &spec, self.seed, device)?)
+            }
+            Method::Baseline(config) => {
+                Learner::Baseline(Baseline::new(config, &spec, self.seed, device)?)
+            }
+        })
+    }
+
+    /// The generator with its initial parameters.
+    ///
+    /// # Errors
+    /// A size that is out of range, an experiment with a baseline.
+    pub fn new_generator(&self, device: &Device) -> Result<WeightGenerator, TrainError> {
+        match self.new_learner(device)? {
+            Learner::Generator(generator) => Ok(generator),
+            Learner::Baseline(_) => Err(TrainError::Config {
+                place: "baseline".to_owned(),
+                cause: "this needs an experiment with a section generator".to_owned(),
+            }),
+        }
     }
 }

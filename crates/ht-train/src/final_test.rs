@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use ht_cnn::NormStatistics;
 use ht_episodes::Split;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Accuracy, Compute, Experiment, Metric, MetricsLog, RunDir, TrainError, TrainEvent, checkpoint,
-    evaluate,
+    measure,
 };
 
 /// The result of a run.
@@ -15,6 +16,10 @@ use crate::{
 pub struct TrainReport {
     /// The run directory.
     pub run: PathBuf,
+    /// Name of the method.
+    pub method: String,
+    /// Whose statistics normalised the query images.
+    pub norm_statistics: NormStatistics,
     /// Accuracy of the best checkpoint on the test episodes.
     pub test: Accuracy,
     /// Pixel nearest neighbour on the same episodes.
@@ -40,7 +45,7 @@ pub(crate) fn final_test(
     observe: &mut dyn FnMut(TrainEvent),
 ) -> Result<TrainReport, TrainError> {
     let best = RunDir::best_checkpoint(run.path())?;
-    let (model, _, info) = checkpoint::load_generator(&best, &compute.device)?;
+    let (model, _, info) = checkpoint::load_learner(&best, &compute.device)?;
     let config = &experiment.config;
     let n_episodes = config.evaluation.test_episodes;
     observe(TrainEvent::Testing {
@@ -48,7 +53,9 @@ pub(crate) fn final_test(
         episodes: n_episodes,
     });
     let episodes = experiment.fixed_episodes(Split::Test, n_episodes);
-    let test = Accuracy::of(&evaluate(&model, &episodes, compute));
+    let records = measure(&model, config, &episodes, compute)?;
+    records.write(&run.records())?;
+    let test = records.accuracy();
     let pixel_nn = Accuracy::of(&episodes.pixel_nearest_neighbour());
     metrics.write(&Metric::Test {
         step,
@@ -60,12 +67,14 @@ pub(crate) fn final_test(
     })?;
     let report = TrainReport {
         run: run.path().to_owned(),
+        method: records.measured.method.clone(),
+        norm_statistics: records.measured.norm_statistics,
         test,
         pixel_nn,
         best_step: info.step,
         train_episodes: step * config.training.meta_batch as u64,
         train_seconds,
-        parameters_sha256: checkpoint::parameters_digest(&model),
+        parameters_sha256: records.measured.parameters_sha256,
     };
     let text = serde_json::to_string_pretty(&report)
         .map_err(|cause| TrainError::file("write", &run.result(), cause))?;

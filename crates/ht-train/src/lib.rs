@@ -24,12 +24,14 @@ mod error;
 mod evaluate;
 mod experiment;
 mod final_test;
+mod learner;
 mod loss;
 mod metrics;
 mod optimizer;
 mod parallel;
 mod parameters;
 mod pixel_nn;
+mod records;
 mod run_dir;
 mod schedule;
 mod start;
@@ -37,20 +39,22 @@ mod step;
 mod train;
 
 pub use accuracy::Accuracy;
-pub use checkpoint::{CheckpointInfo, load_generator, save_parameters};
+pub use checkpoint::{CheckpointInfo, load_learner, save_parameters};
 pub use config::{
     DataConfig, EpisodesConfig, EvaluationConfig, ExperimentConfig, Override, TrainingConfig,
     TrainingObjective, UnlabelledConfig,
 };
 pub use error::TrainError;
-pub use evaluate::{FixedEpisodes, evaluate};
+pub use evaluate::{FixedEpisodes, evaluate, measure};
 pub use experiment::Experiment;
 pub use final_test::TrainReport;
+pub use learner::{Learner, Method};
 pub use loss::{BatchLoss, LossConfig, batch_loss, n_correct, query_loss};
 pub use metrics::{Metric, MetricsLog};
 pub use optimizer::{MetaOptimizer, OptimizerConfig};
 pub use parameters::{ParameterSlot, from_vector, gradient_vector, slots, to_vector};
 pub use pixel_nn::pixel_nearest_neighbour;
+pub use records::{EpisodeRecords, Measured};
 pub use run_dir::{RunDir, RunInfo};
 pub use schedule::{Decay, ScheduleConfig};
 pub use start::{StartPart, start_from};

@@ -193,7 +193,7 @@ pub fn query_loss(
     )
 }
 
-fn cross_entropy(
+pub(crate) fn cross_entropy(
     logits: &Tensor<3>,
     labels: &Tensor<2, Int>,
     hidden: Option<&Tensor<2, Bool>>,

@@ -35,11 +35,17 @@ pub fn slots<M: Module>(model: &M) -> Vec<ParameterSlot> {
         slots: Vec<ParameterSlot>,
     }
     impl ModuleVisitor for Slots {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.to_owned());
+        // Which variant of an enum it is, is no part of a name: a generator's parameters are
+        // called the same wherever it stands.
+        fn enter_module(&mut self, name: &str, container: &str) {
+            if !container.starts_with("Enum:") {
+                self.path.push(name.to_owned());
+            }
         }
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
+        fn exit_module(&mut self, _name: &str, container: &str) {
+            if !container.starts_with("Enum:") {
+                self.path.pop();
+            }
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             self.slots.push(ParameterSlot {

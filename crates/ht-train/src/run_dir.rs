@@ -8,6 +8,7 @@
 //!   checkpoints/     the last two
 //!   best/            the best by validation
 //!   result.json      the final test
+//!   test.jsonl       the same, episode by episode
 //!   lock             held while a process uses the run
 //! ```
 
@@ -176,6 +177,16 @@ impl RunDir {
 
     pub(crate) fn metrics(&self) -> PathBuf {
         self.path.join("metrics.jsonl")
+    }
+
+    /// The final test, episode by episode.
+    pub fn records(&self) -> PathBuf {
+        Self::records_of(&self.path)
+    }
+
+    /// The same of a run that is not open.
+    pub fn records_of(path: &Path) -> PathBuf {
+        path.join("test.jsonl")
     }
 
     pub(crate) fn result(&self) -> PathBuf {

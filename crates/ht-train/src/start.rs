@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{by_name, vector_values};
 use crate::{
-    ExperimentConfig, ParameterSlot, RunDir, TrainError, load_generator, save_parameters, slots,
+    ExperimentConfig, ParameterSlot, RunDir, TrainError, load_learner, save_parameters, slots,
     to_vector,
 };
 
@@ -15,7 +15,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StartPart {
-    /// All parameters: both must describe the same generator.
+    /// All parameters: both must describe the same method.
     Generator,
     /// Those of the image encoder, and of the class head if there is one here (released code,
     /// `restore_shared_features_from`).
@@ -39,7 +39,7 @@ impl StartPart {
 /// Everything else (episodes, optimizer, schedule) may differ.
 ///
 /// # Errors
-/// A damaged checkpoint, a generator with other parameters.
+/// A damaged checkpoint, a method with other parameters.
 pub fn start_from(
     run: &RunDir,
     checkpoint: &Path,
@@ -47,8 +47,8 @@ pub fn start_from(
     config: &ExperimentConfig,
     device: &Device,
 ) -> Result<(), TrainError> {
-    let (other, _, _) = load_generator(checkpoint, device)?;
-    let model = config.new_generator(device)?;
+    let (other, _, _) = load_learner(checkpoint, device)?;
+    let model = config.new_learner(device)?;
     let (ours, theirs) = (slots(&model), slots(&other));
     let taken: Vec<&ParameterSlot> = ours.iter().filter(|slot| part.has(slot)).collect();
     if let Some(slot) = taken.iter().find(|slot| !theirs.contains(slot)) {

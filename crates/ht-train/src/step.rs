@@ -1,13 +1,15 @@
 //! One step: the gradient of a meta-batch, worked off in micro-batches.
 
 use burn::tensor::{Device, Tensor};
+use ht_baselines::{Baseline, Classified};
 use ht_episodes::{CollatedBatch, stream};
-use ht_generator::{Pass, WeightGenerator};
+use ht_generator::Pass;
 
-use crate::loss::{ClassLoss, image_encoder_loss, is_correct};
+use crate::loss::{ClassLoss, cross_entropy, image_encoder_loss, is_correct};
 use crate::parallel::map_in_order;
 use crate::{
-    ExperimentConfig, LossConfig, TrainingObjective, batch_loss, from_vector, gradient_vector,
+    ExperimentConfig, Learner, LossConfig, TrainingObjective, batch_loss, from_vector,
+    gradient_vector,
 };
 
 /// Gradient and figures of one meta-batch.
@@ -66,10 +68,11 @@ impl Objective {
     }
 
     /// Images of a micro-batch that are classified.
-    fn n_images(&self, batch: &CollatedBatch) -> usize {
-        match self.of {
-            TrainingObjective::Episodes => batch.n_query(),
-            TrainingObjective::ClassHead => batch.n_support(),
+    fn n_images(&self, model: &Learner, batch: &CollatedBatch) -> usize {
+        match (model, self.of) {
+            (Learner::Baseline(Baseline::FineTune(_)), _) => batch.n_support() + batch.n_query(),
+            (_, TrainingObjective::Episodes) => batch.n_query(),
+            (_, TrainingObjective::ClassHead) => batch.n_support(),
         }
     }
 }
@@ -83,14 +86,15 @@ impl Objective {
 /// # Shapes
 /// - `parameters`: `[P]`
 pub fn meta_gradient(
-    model: &WeightGenerator,
+    model: &Learner,
     parameters: &Tensor<1>,
     micro_batches: Vec<CollatedBatch>,
     objective: Objective,
     device: &Device,
     n_threads: usize,
 ) -> StepResult {
-    let n_images = micro_batches.iter().map(|batch| objective.n_images(batch));
+    let n_images = micro_batches.iter();
+    let n_images = n_images.map(|batch| objective.n_images(model, batch));
     let n_images: usize = n_images.sum();
     let jobs = micro_batches
         .into_iter()
@@ -114,25 +118,37 @@ pub fn meta_gradient(
 
 /// One micro-batch's part of the sums over `n_images` images that are classified.
 fn micro_step(
-    model: &WeightGenerator,
+    model: &Learner,
     batch: CollatedBatch,
     n_images: usize,
     objective: Objective,
     pass: &mut Pass,
     device: &Device,
 ) -> StepResult {
-    let share = objective.n_images(&batch) as f64 / n_images as f64;
+    let share = objective.n_images(model, &batch) as f64 / n_images as f64;
     let batch = batch.to_device(device);
-    let (loss, logits, labels, hidden) = match objective.of {
-        TrainingObjective::Episodes => {
+    let (loss, logits, labels, hidden) = match (model, objective.of) {
+        (Learner::Generator(model), TrainingObjective::Episodes) => {
             let loss = batch_loss(model, &batch, &objective.loss, objective.step, pass);
             let query = batch.query;
             (loss.total, loss.logits, query.labels, query.hidden)
         }
-        TrainingObjective::ClassHead => {
+        (Learner::Generator(model), TrainingObjective::ClassHead) => {
             let ClassLoss { loss, logits } =
                 image_encoder_loss(model, &batch, &objective.loss, pass);
             (loss, logits, batch.support_classes, batch.support.hidden)
+        }
+        (Learner::Baseline(model), _) => {
+            let Classified {
+                logits,
+                labels,
+                hidden,
+                absent,
+            } = model.classify(&batch);
+            let smoothing = objective.loss.label_smoothing;
+            let (hidden_images, absent) = (hidden.as_ref(), absent.as_ref());
+            let loss = cross_entropy(&logits, &labels, hidden_images, absent, smoothing);
+            (loss, logits, labels, hidden)
         }
     };
     let correct = is_correct(logits.inner(), labels.inner(), hidden.map(Tensor::inner));

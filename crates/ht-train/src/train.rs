@@ -5,15 +5,14 @@ use std::time::Instant;
 
 use burn::tensor::{Device, Tensor};
 use ht_episodes::{CollatedBatch, EpisodeSampler, Prefetch, Split, collate};
-use ht_generator::WeightGenerator;
 
 use crate::checkpoint::{self, Best, TrainingState};
 use crate::final_test::final_test;
 use crate::metrics::StepWindow;
 use crate::run_dir::{Keep, checkpoints_in};
 use crate::{
-    Accuracy, Experiment, MetaOptimizer, Metric, MetricsLog, Objective, RunDir, StepFigures,
-    TrainError, TrainReport, TrainingConfig, TrainingObjective, evaluate, from_vector,
+    Accuracy, Experiment, Learner, MetaOptimizer, Metric, MetricsLog, Objective, RunDir,
+    StepFigures, TrainError, TrainReport, TrainingConfig, TrainingObjective, evaluate, from_vector,
     meta_gradient, to_vector,
 };
 
@@ -105,8 +104,8 @@ pub fn train(
     let config = &experiment.config;
     let TrainingConfig { steps, .. } = config.training;
     let device = compute.device.clone().autodiff();
-    let model = config.new_generator(&device)?;
-    let plain_model = config.new_generator(&compute.device)?;
+    let model = config.new_learner(&device)?;
+    let plain_model = config.new_learner(&compute.device)?;
 
     let mut state = newest_state(experiment, run, &model, observe)?;
     let first_step = state.step;
@@ -212,7 +211,7 @@ pub fn train(
 fn newest_state(
     experiment: &Experiment,
     run: &RunDir,
-    model: &WeightGenerator,
+    model: &Learner,
     observe: &mut dyn FnMut(TrainEvent),
 ) -> Result<TrainingState, TrainError> {
     let config = &experiment.config;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use ht_cnn::NormStatistics;
 use ht_episodes::Split;
 use ht_train::Override;
 
@@ -20,8 +21,12 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Train a generator and test it.
     Train(TrainArgs),
-    /// Measure a trained generator on fixed episodes.
+    /// Measure a trained generator or baseline on fixed episodes.
     Evaluate(EvaluateArgs),
+    /// Compare two tests on the same episodes, paired by episode.
+    Compare(CompareArgs),
+    /// Write a list of test episodes for `evaluate --episodes-from`.
+    Episodes(EpisodesArgs),
     /// Show the layers, tokens and sizes of an experiment or a run.
     Inspect(InspectArgs),
     /// Measure the rate of training steps, and how far it is from the floor.
@@ -131,11 +136,71 @@ pub(crate) struct EvaluateArgs {
     /// Episodes [default: as many as the run's own test].
     #[arg(long)]
     pub(crate) episodes: Option<u64>,
+    /// A list of episodes that `episodes` wrote, in place of a split.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["split", "episodes"])]
+    pub(crate) episodes_from: Option<PathBuf>,
+    /// Write the result of each episode as JSON lines, for `compare`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) per_episode: Option<PathBuf>,
+    /// Normalise query images with other statistics than in training.
+    #[arg(long, value_enum)]
+    pub(crate) norm_statistics: Option<NormName>,
     /// Folder of the data set [default: the run's].
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) compute: ComputeArgs,
+    /// Print one JSON object on the last line of stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Whose statistics normalise the query images.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum NormName {
+    QueryBatch,
+    Support,
+}
+
+impl From<NormName> for NormStatistics {
+    fn from(name: NormName) -> Self {
+        match name {
+            NormName::QueryBatch => Self::QueryBatch,
+            NormName::Support => Self::Support,
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CompareArgs {
+    /// A run, or a file that `evaluate --per-episode` wrote.
+    pub(crate) first: PathBuf,
+    /// What it is compared with.
+    pub(crate) second: PathBuf,
+    /// Print one JSON object on the last line of stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct EpisodesArgs {
+    /// The experiment whose test episodes they are [default: the built-in configs/quickstart.toml].
+    pub(crate) config: Option<PathBuf>,
+    /// Folder of the data set, where the experiment reads one.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Classes to draw episodes from.
+    #[arg(long, value_enum, default_value_t = SplitName::Test)]
+    pub(crate) split: SplitName,
+    /// Episodes.
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) episodes: u64,
+    /// The file to write.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Change a key of the experiment.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<Override>,
     /// Print one JSON object on the last line of stdout.
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,6 +1,8 @@
 //! The commands, one file each, and what they share.
 
 pub(crate) mod bench;
+pub(crate) mod compare;
+pub(crate) mod episodes;
 pub(crate) mod evaluate;
 pub(crate) mod import_tf;
 pub(crate) mod inspect;

@@ -25,6 +25,8 @@ fn main() -> ExitCode {
     let outcome = match Args::parse().command {
         Command::Train(args) => commands::train::run(&args),
         Command::Evaluate(args) => commands::evaluate::run(&args),
+        Command::Compare(args) => commands::compare::run(&args),
+        Command::Episodes(args) => commands::episodes::run(&args),
         Command::Bench(args) => commands::bench::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Parity(args) => commands::parity::run(&args),

@@ -15,15 +15,19 @@ fn quickstart(overrides: &[&str]) -> Result<ExperimentConfig, String> {
 #[test]
 fn every_config_of_the_repository_parses() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
-    for (folder, least) in [(folder.clone(), 5), (folder.join("paper"), 7)] {
+    for (folder, least) in [
+        (folder.clone(), 5),
+        (folder.join("paper"), 7),
+        (folder.join("baselines"), 4),
+    ] {
         let mut n_configs = 0;
         for entry in fs::read_dir(folder).expect("a folder of configs").flatten() {
             if entry.path().extension().is_some_and(|end| end == "toml") {
                 let config =
                     ExperimentConfig::load(&entry.path(), &[]).unwrap_or_else(|e| panic!("{e}"));
                 assert_eq!(Some(config.name.as_ref()), entry.path().file_stem());
-                let spec = config.cnn_spec().expect("fits");
-                config.generator.check(&spec).expect("can be built");
+                let learner = config.new_learner(&burn::tensor::Device::flex());
+                learner.expect("can be built");
                 n_configs += 1;
             }
         }
@@ -61,7 +65,8 @@ fn the_released_scripts_have_their_token_widths() {
 /// Sizes of a preset: ways, shots, queries per class, heads, width of the image encoder, channels;
 /// the activation encoders are as wide as the layers.
 fn sizes(config: &ExperimentConfig) -> [usize; 6] {
-    let (episodes, generator) = (&config.episodes, &config.generator);
+    let episodes = &config.episodes;
+    let generator = config.generator.as_ref().expect("a generator");
     let image = generator.image_encoder.as_ref().map(|part| part.width);
     let activation = generator.activation_encoder.as_ref();
     assert_eq!(
@@ -137,7 +142,7 @@ fn the_presets_hold_the_numbers_of_the_released_scripts() {
         let n_queries = evaluation.queries * episodes.ways;
         assert_eq!((n_queries, evaluation.test_episodes), (100, 1024), "{name}");
 
-        let generator = &config.generator;
+        let generator = config.generator.as_ref().expect("a generator");
         let transformer = &generator.transformer;
         let inner = transformer.feed_forward.as_ref().map(|part| part.inner);
         for size in [Some(transformer.query_key), Some(transformer.value), inner] {
@@ -283,4 +288,33 @@ fn a_class_head_is_trained_or_not_there() {
             "{error}"
         );
     }
+}
+
+#[test]
+fn an_experiment_has_one_method() {
+    let both = quickstart(&["baseline={method='proto-net'}"]).expect_err("two methods");
+    assert!(
+        both.contains("baseline: there is also a section generator"),
+        "{both}"
+    );
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/baselines");
+    let load = |name: &str, change: &str| {
+        let path = folder.join(format!("omniglot-20way-1shot-{name}.toml"));
+        let change = change.parse().expect("key=value");
+        ExperimentConfig::load(&path, &[change]).map_err(|error| error.to_string())
+    };
+    for name in ["proto-net", "maml", "anil", "fine-tune"] {
+        let config = load(name, "seed=3").expect("valid");
+        assert_eq!(config.method().expect("one").name(), name);
+    }
+    let error = load("maml", "loss.squared_kernels=1.0").expect_err("nothing is generated");
+    assert!(error.starts_with("loss.squared_kernels"), "{error}");
+    let error = load("maml", "baseline.speed=1").expect_err("no such key");
+    assert!(error.contains("speed"), "{error}");
+    let config = load("maml", "baseline.steps=0").expect("read");
+    let error = crate::Experiment::resolve(config, None).expect_err("no steps");
+    assert_eq!(
+        error.to_string(),
+        "baseline.steps is 0, expected at least 1"
+    );
 }

@@ -47,7 +47,7 @@ fn batches(experiment: &Experiment, sizes: &[u64]) -> Vec<CollatedBatch> {
 fn micro_batches_only_divide_the_work() {
     let experiment = experiment(&[]);
     let device = Device::flex().autodiff();
-    let model = experiment.config.new_generator(&device).expect("valid");
+    let model = experiment.config.new_learner(&device).expect("valid");
     let parameters = to_vector(&model);
     let step = |sizes: &[u64], n_threads| {
         let batches = batches(&experiment, sizes);
@@ -80,7 +80,7 @@ fn the_gradient_is_the_slope_of_the_loss() {
     let smooth = "generator.transformer.feed_forward.activation=gelu";
     let experiment = experiment(&[smooth, "cnn.pooling=none", "cnn.features=flatten"]);
     let device = Device::flex().autodiff();
-    let model = experiment.config.new_generator(&device).expect("valid");
+    let model = experiment.config.new_learner(&device).expect("valid");
     let parameters = to_vector(&model);
     let at = |parameters: &Tensor<1>| {
         meta_gradient(
@@ -111,7 +111,7 @@ fn the_class_head_alone_moves_the_image_encoder_and_itself() {
     let head = "generator.class_head={classes=20}";
     let experiment = experiment(&[head, "training.objective=class-head"]);
     let device = Device::flex().autodiff();
-    let model = experiment.config.new_generator(&device).expect("valid");
+    let model = experiment.config.new_learner(&device).expect("valid");
     let parameters = to_vector(&model);
     let mut objective = objective();
     objective.of = TrainingObjective::ClassHead;
@@ -144,7 +144,7 @@ fn the_class_head_alone_moves_the_image_encoder_and_itself() {
 fn the_vector_is_the_model() {
     let experiment = experiment(&[]);
     let device = Device::flex();
-    let model = experiment.config.new_generator(&device).expect("valid");
+    let model = experiment.config.new_learner(&device).expect("valid");
     let vector = to_vector(&model);
     let slots = slots(&model);
     let n_values: usize = slots.iter().map(crate::ParameterSlot::len).sum();
@@ -181,7 +181,7 @@ fn a_few_episodes_can_be_learned_by_heart() {
     let pre = "generator.transformer.norm=pre";
     let experiment = experiment(&[pre, "cnn.channels=6", "cnn.features=flatten"]);
     let device = Device::flex().autodiff();
-    let model = experiment.config.new_generator(&device).expect("valid");
+    let model = experiment.config.new_learner(&device).expect("valid");
     let mut parameters = to_vector(&model);
     let mut optimizer = MetaOptimizer::new(&experiment.config.optimizer);
     let mut losses = Vec::new();

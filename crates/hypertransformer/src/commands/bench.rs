@@ -104,7 +104,7 @@ struct StepTime {
 fn measure_steps(experiment: &Experiment, compute: &Compute, n_steps: usize) -> Result<StepTime> {
     let config = &experiment.config;
     let device = compute.device.clone().autodiff();
-    let model = config.new_generator(&device)?;
+    let model = config.new_learner(&device)?;
     let mut parameters = to_vector(&model);
     let mut optimizer = MetaOptimizer::new(&config.optimizer);
     let mut wall = Vec::with_capacity(n_steps);

@@ -1,8 +1,7 @@
-//! `hypertransformer evaluate`: a trained generator on fixed episodes.
+//! `hypertransformer evaluate`: a trained generator or baseline on fixed episodes.
 
 use anyhow::Result;
-use ht_episodes::Split;
-use ht_train::{Accuracy, Experiment, RunDir, evaluate, load_generator};
+use ht_train::{Accuracy, Experiment, RunDir, load_learner, measure};
 use serde_json::json;
 
 use super::Outcome;
@@ -13,42 +12,59 @@ use crate::progress::{print, say};
 pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     let compute = args.compute.device.compute(args.compute.threads)?;
     let checkpoint = RunDir::best_checkpoint(&args.run)?;
-    let (model, config, info) = load_generator(&checkpoint, &compute.device)?;
+    let (mut model, config, info) = load_learner(&checkpoint, &compute.device)?;
+    if let Some(name) = args.norm_statistics {
+        model.set_norm_statistics(name.into());
+    }
     let data = match &args.data {
         Some(data) => Some(data.clone()),
         None => RunDir::info(&args.run)?.data,
     };
     let experiment = Experiment::resolve(config, data.as_deref())?;
     let config = &experiment.config;
-    let split = Split::from(args.split);
-    let episodes = args
-        .episodes
-        .unwrap_or(config.evaluation.test_episodes)
-        .max(1);
+    let fixed = if let Some(list) = &args.episodes_from {
+        experiment.listed_episodes(list)?
+    } else {
+        let episodes = args.episodes.unwrap_or(config.evaluation.test_episodes);
+        experiment.fixed_episodes(args.split.into(), episodes.max(1))
+    };
     say(&format!(
-        "evaluating step {} of {} on {episodes} {} episodes",
+        "evaluating step {} of {} on {} {} episodes",
         info.step,
         args.run.display(),
-        split.name(),
+        fixed.list.plans().len(),
+        fixed.list.split(),
     ));
-    let fixed = experiment.fixed_episodes(split, episodes);
-    let accuracy = Accuracy::of(&evaluate(&model, &fixed, &compute));
+    let records = measure(&model, config, &fixed, &compute)?;
+    if let Some(path) = &args.per_episode {
+        records.write(path)?;
+    }
+    let accuracy = records.accuracy();
     let pixel_nn = Accuracy::of(&fixed.pixel_nearest_neighbour());
+    let measured = &records.measured;
     if args.json {
         let object = json!({
             "run": args.run,
-            "split": split.name(),
+            "method": measured.method,
+            "split": measured.split,
             "accuracy": accuracy.mean,
             "ci95": accuracy.ci95,
             "episodes": accuracy.episodes,
+            "episodes_sha256": measured.episodes_sha256,
+            "parameters_sha256": measured.parameters_sha256,
             "pixel_nn_accuracy": pixel_nn.mean,
-            "norm_statistics": config.cnn.norm_statistics,
+            "norm_statistics": measured.norm_statistics,
             "step": info.step,
             "device": args.compute.device.to_string(),
         });
         print(&object.to_string());
     } else {
-        print(&format!("{} accuracy   {accuracy}", split.name()));
+        print(&format!(
+            "{} accuracy   {accuracy}, {}, {} statistics",
+            measured.split,
+            measured.method,
+            measured.norm_statistics.name()
+        ));
         print(&format!("pixel nearest   {pixel_nn}"));
     }
     Ok(Outcome::Done)

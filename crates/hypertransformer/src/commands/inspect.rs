@@ -3,7 +3,7 @@
 use anyhow::Result;
 use burn::module::Module;
 use ht_generator::{LayerGenerator, TokenGrid};
-use ht_train::{ExperimentConfig, RunDir};
+use ht_train::{ExperimentConfig, Learner, RunDir};
 use serde_json::{Value, json};
 
 use super::{Outcome, experiment_config};
@@ -21,19 +21,26 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
         config => experiment_config(config.as_deref(), &args.overrides)?,
     };
     let device = DeviceName::default().compute(Some(1))?.device;
-    let generator = config.new_generator(&device)?;
-    let spec = generator.spec();
+    let learner = config.new_learner(&device)?;
+    let method = config.method()?.name();
+    let spec = learner.spec();
+    // Layers that no transformer writes have no tokens.
+    let generator = match &learner {
+        Learner::Generator(generator) => Some(generator),
+        Learner::Baseline(_) => None,
+    };
 
     let n_support = config.episodes.train_spec().n_support();
     let mut rows = Vec::new();
-    for (l, (layer, source)) in spec.layers.iter().zip(generator.layers()).enumerate() {
+    for (l, layer) in spec.layers.iter().enumerate() {
+        let source = generator.and_then(|generator| generator.layers()[l].generator());
         let shape = |g: ht_cnn::Geometry| format!("{}x{}x{}", g.channels, g.height, g.width);
         rows.push(Row {
             name: format!("layer {}", l + 1),
             input: shape(layer.input),
             output: shape(layer.output),
             weights: layer.kernel_len(),
-            grid: source.generator().map(LayerGenerator::grid),
+            grid: source.map(LayerGenerator::grid),
         });
     }
     rows.push(Row {
@@ -41,13 +48,14 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
         input: format!("{} features", spec.n_features()),
         output: format!("{} logits", spec.ways),
         weights: spec.ways * (spec.n_features() + 1),
-        grid: Some(generator.logits().grid()),
+        grid: generator.map(|generator| generator.logits().grid()),
     });
 
     if args.json {
         let object = json!({
             "name": config.name,
-            "generator_parameters": generator.num_params(),
+            "method": method,
+            "generator_parameters": learner.num_params(),
             "cnn_weights": spec.n_weights(),
             "cnn_multiply_adds": spec.n_multiply_adds(),
             "layers": rows.iter().map(|row| row.to_json(n_support)).collect::<Vec<_>>(),
@@ -59,10 +67,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
         "{}: {}-way {}-shot",
         config.name, config.episodes.ways, config.episodes.shots
     ));
-    print(&format!(
-        "generator   {} parameters",
-        generator.num_params()
-    ));
+    print(&format!("{method}, {} parameters", learner.num_params()));
     print(&format!(
         "CNN         {} weights, {} multiply-adds per image",
         spec.n_weights(),
@@ -101,7 +106,7 @@ impl Row {
                 slices.len,
                 slices.count + n_support
             ),
-            None => "learned".to_owned(),
+            None => "not generated".to_owned(),
         };
         format!("{name:10} {input:12} {output:12} {weights:>7}  {source}")
     }

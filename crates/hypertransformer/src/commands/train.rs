@@ -158,7 +158,12 @@ fn report_image_encoder(path: &Path, accuracy: f64, args: &TrainArgs) {
 
 fn report_result(report: &TrainReport, args: &TrainArgs) {
     let lines = [
-        format!("test accuracy   {}", report.test),
+        format!(
+            "test accuracy   {}, {}, {} statistics",
+            report.test,
+            report.method,
+            report.norm_statistics.name()
+        ),
         format!("pixel nearest   {}", report.pixel_nn),
         format!(
             "trained on {} episodes in {:.0} s; the checkpoint of step {} was the best on validation",
@@ -172,6 +177,8 @@ fn report_result(report: &TrainReport, args: &TrainArgs) {
     if args.json {
         let object = json!({
             "run": report.run,
+            "method": report.method,
+            "norm_statistics": report.norm_statistics,
             "test_accuracy": report.test.mean,
             "test_ci95": report.test.ci95,
             "test_episodes": report.test.episodes,

@@ -3,6 +3,7 @@
 mod devices;
 mod errors;
 mod instructions;
+mod methods;
 mod released;
 mod resume;
 mod smoke;

@@ -33,7 +33,8 @@ fn train_evaluate_and_inspect_agree() {
             "lock",
             "metrics.jsonl",
             "result.json",
-            "run.json"
+            "run.json",
+            "test.jsonl"
         ]
     );
     assert_eq!(

@@ -1,0 +1,291 @@
+//! Frozen episodes: a file that fixes a test for ever, so that two works compare on the same tasks.
+//!
+//! ```text
+//! {"format":1,"data_sha256":"..","split":"test","ways":5,"episodes":1000,"episodes_sha256":".."}
+//! {"ways":5,"classes":[{"class":812,"number":31,"label":0,..},..],..}
+//! ..
+//! ```
+//!
+//! The digests are SHA-256: of the data over the shape, the names and all pixels as they are read,
+//! of the episodes over their lines. A list is only ever used with the data that it was made of.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{EpisodeError, EpisodePlan, ImageSet, PlannedClass};
+
+/// A longer file is none.
+const MAX_BYTES: u64 = 512 << 20;
+const FORMAT: u32 = 1;
+
+/// The first line of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    format: u32,
+    data_sha256: String,
+    split: String,
+    ways: usize,
+    episodes: usize,
+    episodes_sha256: String,
+}
+
+/// Some episodes of one data set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EpisodeList {
+    split: String,
+    plans: Vec<EpisodePlan>,
+}
+
+impl EpisodeList {
+    /// Episodes whose classes are those of a split.
+    pub fn new(split: &str, plans: Vec<EpisodePlan>) -> Self {
+        Self {
+            split: split.to_owned(),
+            plans,
+        }
+    }
+
+    /// Name of the split.
+    pub fn split(&self) -> &str {
+        &self.split
+    }
+
+    /// The episodes, in order.
+    pub fn plans(&self) -> &[EpisodePlan] {
+        &self.plans
+    }
+
+    /// SHA-256 over the episodes.
+    pub fn digest(&self) -> String {
+        hex(Sha256::digest(self.lines().as_bytes()).as_ref())
+    }
+
+    fn lines(&self) -> String {
+        self.plans.iter().fold(String::new(), |mut text, plan| {
+            text.push_str(&serde_json::to_string(plan).unwrap_or_default());
+            text.push('\n');
+            text
+        })
+    }
+
+    /// The file's text.
+    pub fn to_text(&self, images: &ImageSet) -> String {
+        let header = Header {
+            format: FORMAT,
+            data_sha256: images.digest(),
+            split: self.split.clone(),
+            ways: self.plans.first().map_or(0, |plan| plan.ways),
+            episodes: self.plans.len(),
+            episodes_sha256: self.digest(),
+        };
+        let header = serde_json::to_string(&header).unwrap_or_default();
+        format!("{header}\n{}", self.lines())
+    }
+
+    /// Reads a list for the data that it was made of.
+    ///
+    /// # Errors
+    /// A damaged file, a list of other data.
+    pub fn read(path: &Path, images: &ImageSet) -> Result<Self, EpisodeError> {
+        let bad = |cause: String| EpisodeError::unreadable(path, cause);
+        let n_bytes = fs::metadata(path)
+            .map_err(|cause| bad(cause.to_string()))?
+            .len();
+        if n_bytes > MAX_BYTES {
+            return Err(bad(format!(
+                "{n_bytes} bytes, expected at most {MAX_BYTES}"
+            )));
+        }
+        let text = fs::read_to_string(path).map_err(|cause| bad(cause.to_string()))?;
+        let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
+        let header: Header = serde_json::from_str(first)
+            .map_err(|cause| bad(format!("line 1 is no header of an episode list: {cause}")))?;
+        if header.format != FORMAT {
+            return Err(bad(format!("format {}, expected {FORMAT}", header.format)));
+        }
+        let digest = images.digest();
+        if header.data_sha256 != digest {
+            return Err(bad(format!(
+                "its episodes are of data with SHA-256 {}, but these have {digest}",
+                header.data_sha256
+            )));
+        }
+        if hex(Sha256::digest(rest.as_bytes()).as_ref()) != header.episodes_sha256 {
+            return Err(bad("the episodes do not match their SHA-256".to_owned()));
+        }
+        let plans: Vec<EpisodePlan> = (rest.lines().enumerate())
+            .map(|(at, line)| {
+                let plan: EpisodePlan = serde_json::from_str(line)
+                    .map_err(|cause| bad(format!("line {}: {cause}", at + 2)))?;
+                match plan.fault(images, header.ways) {
+                    None => Ok(plan),
+                    Some(fault) => Err(bad(format!("line {}: {fault}", at + 2))),
+                }
+            })
+            .collect::<Result<_, _>>()?;
+        if plans.len() != header.episodes || plans.is_empty() {
+            let n_plans = plans.len();
+            let expected = header.episodes.max(1);
+            return Err(bad(format!("{n_plans} episodes, expected {expected}")));
+        }
+        Ok(Self {
+            split: header.split,
+            plans,
+        })
+    }
+}
+
+impl EpisodePlan {
+    /// What keeps a plan from a file from being collated, if anything does.
+    fn fault(&self, images: &ImageSet, ways: usize) -> Option<String> {
+        if self.ways != ways {
+            return Some(format!("{} ways, expected {ways}", self.ways));
+        }
+        if self.query().next().is_none() {
+            return Some("no query image".to_owned());
+        }
+        let is_square = images.shape().height == images.shape().width;
+        let is_changed = |class: &PlannedClass| {
+            class.augmentation.is_some() || class.quarter_turns > if is_square { 3 } else { 0 }
+        };
+        if self.classes.iter().any(is_changed)
+            || !self.support_changes.is_empty()
+            || !self.query_changes.is_empty()
+        {
+            return Some("changes of images that a test does not have".to_owned());
+        }
+        self.support().chain(self.query()).find_map(|planned| {
+            let (class, image) = (planned.class, planned.image);
+            if class >= images.n_classes() || image >= images.n_images(class) {
+                return Some(format!("no image {image} of class {class}"));
+            }
+            let label = planned.label.filter(|&label| label >= ways)?;
+            Some(format!("label {label} of {ways} ways"))
+        })
+    }
+}
+
+impl ImageSet {
+    /// SHA-256 over the shape, the names and all pixels.
+    pub fn digest(&self) -> String {
+        let shape = self.shape();
+        let mut hash = Sha256::new();
+        hash.update(format!(
+            "{} {} {}\n",
+            shape.channels, shape.height, shape.width
+        ));
+        for class in 0..self.n_classes() {
+            let n_images = self.n_images(class);
+            hash.update(format!("{} {n_images}\n", self.class_name(class)));
+            (0..n_images).for_each(|image| hash.update(self.image(class, image)));
+        }
+        hex(hash.finalize().as_ref())
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        ClassRotation, ClassSplit, EpisodeSampler, EpisodeSpec, ImageSource, Split, SplitConfig,
+    };
+
+    fn sampler(seed: u64) -> EpisodeSampler {
+        let source =
+            format!("source = 'glyphs'\nclasses = 15\nsamples = 6\nimage_size = 8\nseed = {seed}");
+        let source: ImageSource = toml::from_str(&source).expect("valid");
+        let images = Arc::new(source.load(None).expect("drawn"));
+        let split = SplitConfig::Seed {
+            seed: 0,
+            validation: 5,
+            test: 5,
+        };
+        let split = ClassSplit::new(&split, &images).expect("enough classes");
+        let size = EpisodeSpec::new(3, 1, 2);
+        EpisodeSampler::new(images, split, size, ClassRotation::None).expect("possible")
+    }
+
+    #[test]
+    fn a_list_is_read_as_it_was_written_and_only_with_its_data() {
+        let sampler = sampler(1);
+        let images = sampler.images();
+        let plans = (0..4).map(|index| sampler.plan(7, Split::Test, index));
+        let list = EpisodeList::new("test", plans.collect());
+        let text = list.to_text(images);
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let path = folder.path().join("list.jsonl");
+        let read = |text: &str| {
+            fs::write(&path, text).expect("written");
+            EpisodeList::read(&path, images).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(&text), Ok(list));
+        let fails = |text: &str, expected: &str| {
+            let error = read(text).expect_err(expected);
+            assert!(
+                error.contains(expected) && error.contains("list.jsonl"),
+                "{error}"
+            );
+        };
+        fails(
+            &text.replace("\"label\":1", "\"label\":2"),
+            "do not match their SHA-256",
+        );
+        fails(
+            &text.replace("\"format\":1", "\"format\":9"),
+            "format 9, expected 1",
+        );
+        fails("", "no header");
+        let other = sampler_digest(2);
+        fails(
+            &text.replace(&images.digest(), &other),
+            "of data with SHA-256",
+        );
+
+        // A list whose digests are right, but whose episodes are impossible.
+        let forged = |change: fn(&mut EpisodePlan)| {
+            let mut plan = sampler.plan(7, Split::Test, 0);
+            change(&mut plan);
+            EpisodeList::new("test", vec![plan]).to_text(images)
+        };
+        fails(&forged(|plan| plan.classes[0].class = 99), "no image");
+        fails(&forged(|plan| plan.classes[0].query[0] = 99), "no image 99");
+        fails(
+            &forged(|plan| plan.classes[0].label = Some(3)),
+            "label 3 of 3 ways",
+        );
+        fails(&forged(|plan| plan.classes.clear()), "no query image");
+        fails(
+            &forged(|plan| plan.classes[0].quarter_turns = 4),
+            "changes of images",
+        );
+    }
+
+    fn sampler_digest(seed: u64) -> String {
+        sampler(seed).images().digest()
+    }
+
+    #[test]
+    fn digests_do_not_change() {
+        // Written down once: they guard the glyphs and the sampler.
+        let sampler = sampler(1);
+        let plans = (0..4).map(|index| sampler.plan(7, Split::Test, index));
+        let list = EpisodeList::new("test", plans.collect());
+        let digests =
+            [sampler.images().digest(), list.digest()].map(|digest| digest[..16].to_owned());
+        assert_eq!(digests, ["5efe8550afefff83", "09a5e84e5e84293c"]);
+    }
+}

@@ -1,0 +1,123 @@
+//! Other methods in the same harness, and what is compared with what.
+
+use std::path::Path;
+
+use crate::support::{command, error, json, read, scratch, stderr};
+
+/// The smoke experiment with a baseline in the place of its generator.
+fn config(folder: &Path, baseline: &str) -> String {
+    let smoke = std::fs::read_to_string(crate::support::root().join("configs/smoke.toml"));
+    let mut table: toml::Table = smoke.expect("read").parse().expect("TOML");
+    table.remove("generator");
+    let baseline = format!("baseline = {baseline}")
+        .parse::<toml::Table>()
+        .expect("TOML");
+    table.extend(baseline);
+    let path = folder.join("baseline.toml");
+    std::fs::write(&path, table.to_string()).expect("written");
+    path.display().to_string()
+}
+
+#[test]
+fn baselines_train_resume_and_are_evaluated_like_the_generator() {
+    for (method, baseline) in [
+        ("proto-net", "{ method = 'proto-net' }"),
+        ("maml", "{ method = 'maml', steps = 2, rate = 0.1 }"),
+        ("anil", "{ method = 'anil', steps = 2, rate = 0.1 }"),
+        (
+            "fine-tune",
+            "{ method = 'fine-tune', classes = 20, steps = 5, rate = 0.5, decay = 0.0 }",
+        ),
+    ] {
+        let (scratch, run) = scratch();
+        let config = config(scratch.path(), baseline);
+        let trained = json(&["train", &config, "--run", &run]);
+        assert_eq!(trained["method"], method);
+        assert_eq!(trained["norm_statistics"], "query-batch");
+        let inspected = json(&["inspect", &run]);
+        assert_eq!(inspected["method"], method);
+        assert_eq!(inspected["layers"][0]["generated"], false);
+
+        // A run that lost its last checkpoint ends the same, with any number of threads.
+        let last = Path::new(&run).join("checkpoints/step-00000006");
+        std::fs::remove_dir_all(last).expect("removed");
+        let again = json(&["train", "--run", &run, "--resume", "--threads", "3"]);
+        assert_eq!(
+            again["parameters_sha256"], trained["parameters_sha256"],
+            "{method}"
+        );
+
+        let evaluated = json(&["evaluate", "--run", &run]);
+        assert_eq!(evaluated["accuracy"], trained["test_accuracy"]);
+        assert_eq!(evaluated["method"], method);
+        let alone = json(&["evaluate", "--run", &run, "--norm-statistics", "support"]);
+        assert_eq!(alone["norm_statistics"], "support");
+        assert_eq!(alone["episodes_sha256"], evaluated["episodes_sha256"]);
+    }
+}
+
+#[test]
+fn two_methods_are_compared_on_the_same_episodes() {
+    let (scratch, first) = scratch();
+    json(&["train", "configs/smoke.toml", "--run", &first]);
+    let config = config(scratch.path(), "{ method = 'proto-net' }");
+    let second = scratch.path().join("second").display().to_string();
+    json(&["train", &config, "--run", &second]);
+
+    let compared = json(&["compare", &first, &second]);
+    assert_eq!(compared["first"]["method"], "hypertransformer");
+    assert_eq!(compared["second"]["method"], "proto-net");
+    let number = |key: &str| compared[key].as_f64().expect(key);
+    let side = |key: &str| compared[key]["accuracy"].as_f64().expect(key);
+    let difference = side("first") - side("second");
+    assert!(
+        (number("difference") - difference).abs() < 1e-9,
+        "{compared}"
+    );
+    assert_eq!(compared["episodes"], 20);
+    let with_itself = json(&["compare", &first, &first]);
+    assert_eq!(with_itself["difference"], 0.0);
+
+    // A list fixes the episodes; it is no list of other data, and other episodes do not compare.
+    let list = scratch.path().join("list.jsonl").display().to_string();
+    let written = json(&[
+        "episodes",
+        "configs/smoke.toml",
+        "--episodes",
+        "12",
+        "-o",
+        &list,
+    ]);
+    let records = scratch.path().join("records.jsonl").display().to_string();
+    let from = ["--episodes-from", &list, "--per-episode", &records];
+    let evaluated = json(&[&["evaluate", "--run", &second], &from[..]].concat());
+    assert_eq!(evaluated["episodes"], 12);
+    assert_eq!(evaluated["episodes_sha256"], written["episodes_sha256"]);
+    error(
+        &["compare", &first, &records],
+        &["measured on other episodes"],
+    );
+    let other = ["--set", "data.seed=6", "--set", "training.steps=1"];
+    let third = scratch.path().join("third").display().to_string();
+    json(
+        &[
+            &["train", "configs/smoke.toml", "--run", &third],
+            &other[..],
+        ]
+        .concat(),
+    );
+    let wrong = ["evaluate", "--run", &third, "--episodes-from", &list];
+    error(&wrong, &["list.jsonl", "data with SHA-256"]);
+
+    let output = command(&["compare", &first, &second])
+        .output()
+        .expect("started");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", stderr(&output));
+    for part in ["proto-net", "query-batch statistics", "paired", "n = 20"] {
+        assert!(text.contains(part), "{text}");
+    }
+    // The records of a run are one line for each episode, behind a line that says what they are.
+    let records = String::from_utf8(read(&first, "test.jsonl")).expect("text");
+    assert_eq!(records.lines().count(), 21);
+}
