@@ -18,8 +18,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{folder_name, remove_folder, write_synced};
-use crate::{ExperimentConfig, StartPart, TrainError};
+use crate::{ExperimentConfig, StartPart, TrainError, TrainReport};
 
+const RESULT: &str = "result.json";
 /// Checkpoints that are kept for a resume.
 const KEEP: usize = 2;
 
@@ -179,6 +180,22 @@ impl RunDir {
         self.path.join("metrics.jsonl")
     }
 
+    /// The result of a run, if it is finished.
+    ///
+    /// # Errors
+    /// A damaged file.
+    pub fn report(path: &Path) -> Result<Option<TrainReport>, TrainError> {
+        let file = path.join(RESULT);
+        if !file.exists() {
+            return Ok(None);
+        }
+        let text =
+            fs::read_to_string(&file).map_err(|cause| TrainError::file("read", &file, cause))?;
+        let report =
+            serde_json::from_str(&text).map_err(|cause| TrainError::file("read", &file, cause))?;
+        Ok(Some(report))
+    }
+
     /// The final test, episode by episode.
     pub fn records(&self) -> PathBuf {
         Self::records_of(&self.path)
@@ -190,7 +207,7 @@ impl RunDir {
     }
 
     pub(crate) fn result(&self) -> PathBuf {
-        self.path.join("result.json")
+        self.path.join(RESULT)
     }
 
     /// Removes the checkpoints of a folder that are of a later step than `step`.

@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Evaluate(EvaluateArgs),
     /// Compare two tests on the same episodes, paired by episode.
     Compare(CompareArgs),
+    /// Train and measure the rows of the tables in docs/results.md.
+    Reproduce(ReproduceArgs),
     /// Write a list of test episodes for `evaluate --episodes-from`.
     Episodes(EpisodesArgs),
     /// Show the layers, tokens and sizes of an experiment or a run.
@@ -177,6 +179,38 @@ pub(crate) struct CompareArgs {
     pub(crate) first: PathBuf,
     /// What it is compared with.
     pub(crate) second: PathBuf,
+    /// Print one JSON object on the last line of stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReproduceArgs {
+    /// Rows of the table [default: all].
+    pub(crate) rows: Vec<String>,
+    /// Train one row again from nothing; it is an error if it falls outside what is recorded.
+    #[arg(long, value_name = "ROW", conflicts_with = "rows")]
+    pub(crate) check: Option<String>,
+    /// Folder of the data sets, a folder each.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Folder of the rows' runs.
+    #[arg(long, value_name = "DIR", default_value = "runs/rows")]
+    pub(crate) runs: PathBuf,
+    /// The rows.
+    #[arg(long, value_name = "FILE", default_value = "configs/rows.toml")]
+    pub(crate) table: PathBuf,
+    /// What is known of them.
+    #[arg(long, value_name = "FILE", default_value = "docs/results.json")]
+    pub(crate) results: PathBuf,
+    /// The document with the table.
+    #[arg(long, value_name = "FILE", default_value = "docs/results.md")]
+    pub(crate) document: PathBuf,
+    /// Folder of the figures.
+    #[arg(long, value_name = "DIR", default_value = "docs/figures")]
+    pub(crate) figures: PathBuf,
+    #[command(flatten)]
+    pub(crate) compute: ComputeArgs,
     /// Print one JSON object on the last line of stdout.
     #[arg(long)]
     pub(crate) json: bool,

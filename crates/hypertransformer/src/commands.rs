@@ -7,6 +7,7 @@ pub(crate) mod evaluate;
 pub(crate) mod import_tf;
 pub(crate) mod inspect;
 pub(crate) mod parity;
+pub(crate) mod reproduce;
 pub(crate) mod train;
 
 use std::path::{Path, PathBuf};

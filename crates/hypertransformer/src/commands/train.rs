@@ -127,7 +127,7 @@ fn resumed(args: &TrainArgs) -> Result<(ExperimentConfig, Option<PathBuf>)> {
 }
 
 /// The first Ctrl-C asks the loop to stop; a second one ends the process at once.
-fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>> {
+pub(super) fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || {

@@ -5,6 +5,7 @@ mod errors;
 mod instructions;
 mod methods;
 mod released;
+mod reproduce;
 mod resume;
 mod smoke;
 mod support;

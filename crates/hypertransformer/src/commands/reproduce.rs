@@ -1,0 +1,223 @@
+//! `hypertransformer reproduce`: the tables of docs/results.md, from configs to figures.
+//!
+//! A row is trained into `ROWS/ID`, resumed where it stopped and left alone when it is done. What is
+//! known of all rows goes to `docs/results.json` and from there into the tables.
+
+mod figure;
+mod report;
+mod rows;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, Result, bail};
+use ht_train::{
+    EpisodeRecords, Experiment, ExperimentConfig, RunDir, RunInfo, TrainOutcome, TrainReport, train,
+};
+use serde_json::json;
+
+use self::report::{Recorded, Results};
+use self::rows::{Row, Rows};
+use super::train::stop_on_ctrl_c;
+use super::{Outcome, absolute};
+use crate::args::ReproduceArgs;
+use crate::progress::{TrainProgress, print, say};
+
+/// Trains and measures rows, or checks one against what is recorded.
+pub(crate) fn run(args: &ReproduceArgs) -> Result<Outcome> {
+    let rows = Rows::read(&args.table)?;
+    let results = Results::read(&args.results)?;
+    if let Some(id) = &args.check {
+        return check(rows.get(id)?, &results, args);
+    }
+    let stop = stop_on_ctrl_c()?;
+    let mut results = results;
+    for row in rows.chosen(&args.rows)? {
+        let Some(report) = finished(row, &args.runs.join(&row.id), args, &stop)? else {
+            return Ok(Outcome::Interrupted);
+        };
+        results.keep(recorded(row, &rows, &report, args)?);
+        // After every row: what is done is not lost with what comes after it.
+        results.write(&args.results)?;
+        print(&format!("{:40} {}", row.id, report.test));
+    }
+    report::write_tables(&rows, &results, &args.document)?;
+    figure::write_all(&results, &args.figures)?;
+    if args.json {
+        print(&json!({ "rows": results.rows }).to_string());
+    }
+    Ok(Outcome::Done)
+}
+
+/// Trains a row again, from nothing, and compares it with what is recorded.
+fn check(row: &Row, results: &Results, args: &ReproduceArgs) -> Result<Outcome> {
+    let recorded = results
+        .get(&row.id)
+        .with_context(|| format!("{} has no row {}", args.results.display(), row.id))?;
+    let folder = args.runs.join(format!("check-{}", row.id));
+    if folder.exists() {
+        bail!("{} is there already: remove it first", folder.display());
+    }
+    let stop = stop_on_ctrl_c()?;
+    let Some(report) = finished(row, &folder, args, &stop)? else {
+        return Ok(Outcome::Interrupted);
+    };
+    std::fs::remove_dir_all(&folder)
+        .with_context(|| format!("cannot remove {}", folder.display()))?;
+    let apart = (report.test.mean - recorded.accuracy).abs();
+    let allowed = report.test.ci95.hypot(recorded.ci95) + RETRAINING;
+    let same = report.parameters_sha256 == recorded.parameters_sha256;
+    let line = format!(
+        "{}: {} now, {:.2} ± {:.2} recorded, {}",
+        row.id,
+        report.test,
+        recorded.accuracy,
+        recorded.ci95,
+        if same {
+            "the same parameters"
+        } else {
+            "other parameters"
+        }
+    );
+    if args.json {
+        let accuracy = report.test.mean;
+        print(&json!({ "id": row.id, "accuracy": accuracy, "recorded": recorded.accuracy, "same_parameters": same }).to_string());
+    } else {
+        print(&line);
+    }
+    if apart > allowed {
+        bail!("{line}: {apart:.2} points apart, expected at most {allowed:.2}");
+    }
+    Ok(Outcome::Done)
+}
+
+/// Points by which a run with other rounding (another processor) may differ besides the intervals
+/// of its test: measured on quickstarts, docs/results.md.
+const RETRAINING: f64 = 1.5;
+
+/// The result of a row, trained as far as it still has to be; none if it was interrupted.
+fn finished(
+    row: &Row,
+    path: &Path,
+    args: &ReproduceArgs,
+    stop: &Arc<AtomicBool>,
+) -> Result<Option<TrainReport>> {
+    let config = row.experiment()?;
+    if path.exists() {
+        let differences = RunDir::config(path)?.differences(&config);
+        if !differences.is_empty() {
+            let keys = differences.join(", ");
+            bail!(
+                "{} is a run of another config ({keys}): move it away",
+                path.display()
+            );
+        }
+        if let Some(report) = RunDir::report(path)? {
+            say(&format!("{}: done already", row.id));
+            return Ok(Some(report));
+        }
+    }
+    let data = data_folder(row, args)?;
+    let compute = args.compute.device.compute(args.compute.threads)?;
+    let experiment = Experiment::resolve(config, data.as_deref())?;
+    let run = open(path, &experiment.config, data, args)?;
+    say(&format!("{}: training in {}", row.id, path.display()));
+    let mut progress = TrainProgress::new(experiment.config.training.meta_batch as u64);
+    let outcome = train(&experiment, &run, &compute, stop, &mut |event| {
+        progress.observe(event);
+    });
+    progress.finish();
+    match outcome? {
+        TrainOutcome::Finished(report) => Ok(Some(report)),
+        TrainOutcome::Interrupted { step } => {
+            say(&format!(
+                "{}: stopped after step {step}; run the same command to go on",
+                row.id
+            ));
+            Ok(None)
+        }
+        TrainOutcome::ImageEncoder { .. } => {
+            bail!(
+                "{}: it trains an image encoder alone, which has no test",
+                row.id
+            )
+        }
+    }
+}
+
+fn open(
+    path: &Path,
+    config: &ExperimentConfig,
+    data: Option<PathBuf>,
+    args: &ReproduceArgs,
+) -> Result<RunDir> {
+    if path.exists() {
+        return Ok(RunDir::open(path)?);
+    }
+    let info = RunInfo {
+        data,
+        device: args.compute.device.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        start: None,
+        start_part: None,
+    };
+    Ok(RunDir::create(path, config, &info)?)
+}
+
+fn data_folder(row: &Row, args: &ReproduceArgs) -> Result<Option<PathBuf>> {
+    let Some(name) = &row.data else {
+        return Ok(None);
+    };
+    let folder = args.data.as_ref().with_context(|| {
+        format!(
+            "{} reads the data set {name}: name the folder of the data sets with --data",
+            row.id
+        )
+    })?;
+    Ok(Some(absolute(&folder.join(name))?))
+}
+
+/// What the results file says of a row.
+fn recorded(
+    row: &Row,
+    rows: &Rows,
+    report: &TrainReport,
+    args: &ReproduceArgs,
+) -> Result<Recorded> {
+    let own = EpisodeRecords::read(&RunDir::records_of(&args.runs.join(&row.id)))?;
+    let other = row.against.as_ref().map(|id| rows.get(id)).transpose()?;
+    let other = other.map(|other| RunDir::records_of(&args.runs.join(&other.id)));
+    // The row that it is compared with may not have been run.
+    let difference = match other.filter(|records| records.exists()) {
+        Some(records) => Some(EpisodeRecords::read(&records)?.minus(&own)?),
+        None => None,
+    };
+    let config = row.experiment()?;
+    let spec = config.cnn_spec()?;
+    Ok(Recorded {
+        id: row.id.clone(),
+        method: report.method.clone(),
+        norm_statistics: report.norm_statistics,
+        accuracy: report.test.mean,
+        ci95: report.test.ci95,
+        episodes: report.test.episodes,
+        paper: row.paper,
+        against: row.against.clone().filter(|_| difference.is_some()),
+        behind: difference.map(|difference| difference.mean),
+        behind_ci95: difference.map(|difference| difference.ci95),
+        pixel_nn: report.pixel_nn.mean,
+        channels: config.cnn.channels,
+        cnn_weights: spec.n_weights(),
+        cnn_multiply_adds: spec.n_multiply_adds(),
+        config: row.config.clone(),
+        set: row.set.clone(),
+        seed: config.seed,
+        train_episodes: report.train_episodes,
+        hours: report.train_seconds / 3600.0,
+        machine: report::machine(),
+        device: args.compute.device.to_string(),
+        parameters_sha256: report.parameters_sha256.clone(),
+        episodes_sha256: own.measured.episodes_sha256,
+    })
+}

@@ -1,0 +1,98 @@
+//! The rows as a person writes them: `configs/rows.toml`.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use ht_train::{ExperimentConfig, Override};
+use serde::Deserialize;
+
+/// One row.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Row {
+    /// Name in commands and files.
+    pub(super) id: String,
+    /// What it is, in the table.
+    pub(super) title: String,
+    /// The experiment.
+    pub(super) config: PathBuf,
+    /// What is changed in it.
+    #[serde(default)]
+    pub(super) set: Vec<String>,
+    /// Name of its data set's folder, if it is not built in.
+    pub(super) data: Option<String>,
+    /// The paper's figure.
+    pub(super) paper: Option<f64>,
+    /// The row that it is compared with, episode by episode.
+    pub(super) against: Option<String>,
+}
+
+impl Row {
+    /// The experiment with its changes.
+    pub(super) fn experiment(&self) -> Result<ExperimentConfig> {
+        let overrides = self
+            .set
+            .iter()
+            .map(|change| change.parse::<Override>())
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|cause| anyhow::anyhow!("row {}: {cause}", self.id))?;
+        let config = ExperimentConfig::load(&self.config, &overrides);
+        config.with_context(|| format!("row {}", self.id))
+    }
+}
+
+/// All rows.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rows {
+    #[serde(rename = "row")]
+    pub(super) all: Vec<Row>,
+}
+
+impl Rows {
+    /// Reads the file.
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        let rows: Self =
+            toml::from_str(&text).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut ids = HashSet::new();
+        for row in &rows.all {
+            let is_name = row
+                .id
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '-');
+            if !is_name || !ids.insert(&row.id) {
+                bail!(
+                    "{}: row id {:?} is no plain name of its own",
+                    path.display(),
+                    row.id
+                );
+            }
+        }
+        for row in &rows.all {
+            if let Some(against) = &row.against {
+                rows.get(against)
+                    .with_context(|| format!("row {}", row.id))?;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The row with an id.
+    pub(super) fn get(&self, id: &str) -> Result<&Row> {
+        self.all.iter().find(|row| row.id == id).with_context(|| {
+            let known: Vec<&str> = self.all.iter().map(|row| row.id.as_str()).collect();
+            format!("no row {id}, expected one of {}", known.join(", "))
+        })
+    }
+
+    /// The rows with these ids, or all.
+    pub(super) fn chosen(&self, ids: &[String]) -> Result<Vec<&Row>> {
+        if ids.is_empty() {
+            return Ok(self.all.iter().collect());
+        }
+        ids.iter().map(|id| self.get(id)).collect()
+    }
+}

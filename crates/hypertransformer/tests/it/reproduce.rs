@@ -1,0 +1,136 @@
+//! The rows of the tables: trained once, left alone when done, checked against what is recorded.
+
+use std::fs;
+
+use crate::support::{command, error, json, root, scratch, stderr};
+
+const ROWS: &str = "
+[[row]]
+id = 'small'
+title = 'a small one'
+config = 'configs/smoke.toml'
+paper = 50.0
+
+[[row]]
+id = 'other'
+title = 'another seed'
+config = 'configs/smoke.toml'
+set = ['seed=2']
+against = 'small'
+
+[[row]]
+id = 'absent'
+title = 'waits for its data'
+config = 'configs/omniglot-5way-1shot.toml'
+data = 'omniglot'
+";
+
+#[test]
+fn rows_are_trained_once_and_written_into_the_document() {
+    let (folder, runs) = scratch();
+    let here = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(here("rows.toml"), ROWS).expect("written");
+    let text = "before\n<!-- rows -->\nold\n<!-- /rows -->\nafter\n";
+    fs::write(here("doc.md"), text).expect("written");
+    let (table, results, document, figures) = (
+        here("rows.toml"),
+        here("results.json"),
+        here("doc.md"),
+        here("figures"),
+    );
+    let places = [
+        "--runs",
+        &runs,
+        "--table",
+        &table,
+        "--results",
+        &results,
+        "--document",
+        &document,
+        "--figures",
+        &figures,
+    ];
+    let reproduce = |args: &[&'static str]| [&["reproduce"], args, &places[..]].concat();
+
+    let first = json(&reproduce(&["small", "other"]));
+    assert_eq!(first["rows"].as_array().map(Vec::len), Some(2));
+    let [small, other] = [&first["rows"][0], &first["rows"][1]];
+    assert_eq!(small["paper"], 50.0);
+    assert_eq!(other["against"], "small");
+    let number = |value: &serde_json::Value| value.as_f64().expect("a number");
+    let behind = number(&small["accuracy"]) - number(&other["accuracy"]);
+    assert!((number(&other["behind"]) - behind).abs() < 1e-9, "{other}");
+
+    let document = fs::read_to_string(&document).expect("text");
+    assert!(
+        document.starts_with("before\n<!-- rows -->\n| row |"),
+        "{document}"
+    );
+    assert!(document.ends_with("<!-- /rows -->\nafter\n"), "{document}");
+    for part in [
+        "`small` | a small one",
+        "`absent` | waits for its data | | not run",
+    ] {
+        assert!(document.contains(part), "{document}");
+    }
+    assert!(!document.contains("old"));
+    let figure = fs::read_to_string(folder.path().join("figures/accuracy-channels.svg"));
+    assert!(figure.expect("drawn").contains("channels of the CNN"));
+
+    // What is done is left alone, and what is recorded is found again.
+    let output = command(&reproduce(&["small"])).output().expect("started");
+    assert!(
+        stderr(&output).contains("small: done already"),
+        "{}",
+        stderr(&output)
+    );
+    let checked = json(&reproduce(&["--check", "small"]));
+    assert_eq!(checked["same_parameters"], true);
+
+    let recorded = fs::read_to_string(&results).expect("text");
+    let accuracy = format!("\"accuracy\": {}", small["accuracy"]);
+    assert!(recorded.contains(&accuracy));
+    fs::write(
+        &results,
+        recorded.replacen(&accuracy, "\"accuracy\": 0.0", 1),
+    )
+    .expect("written");
+    error(
+        &reproduce(&["--check", "small"]),
+        &["points apart, expected at most"],
+    );
+
+    error(
+        &reproduce(&["nothing"]),
+        &["no row nothing", "small, other, absent"],
+    );
+    error(
+        &reproduce(&["absent"]),
+        &["absent reads the data set omniglot", "--data"],
+    );
+    let unwritten = reproduce(&["--check", "absent"]);
+    error(&unwritten, &["has no row absent"]);
+}
+
+#[test]
+fn the_rows_of_the_repository_can_be_trained() {
+    let text = fs::read_to_string(root().join("configs/rows.toml")).expect("text");
+    let rows: toml::Table = text.parse().expect("TOML");
+    let rows = rows["row"].as_array().expect("rows");
+    assert!(rows.len() >= 10);
+    for row in rows {
+        let mut args = vec!["inspect", row["config"].as_str().expect("a config")];
+        let changes = row.get("set").and_then(toml::Value::as_array);
+        for change in changes.into_iter().flatten() {
+            args.extend(["--set", change.as_str().expect("text")]);
+        }
+        assert!(json(&args)["cnn_weights"].as_u64() > Some(0));
+    }
+}
+
+#[test]
+fn the_smallest_row_is_what_is_recorded() {
+    let (_folder, runs) = scratch();
+    let checked = json(&["reproduce", "--check", "quick", "--runs", &runs]);
+    assert_eq!(checked["id"], "quick");
+}
