@@ -9,9 +9,9 @@ use ht_cnn::{CnnSpec, GeneratedCnn, LogitsWeights, logits};
 use ht_episodes::{EpisodeBatch, SupportSet};
 
 use crate::InnerSteps;
-use crate::anil::Head;
 use crate::baseline::Classified;
 use crate::body::Body;
+use crate::head::Head;
 use crate::softmax_regression::fit;
 use crate::targets::Targets;
 
@@ -78,8 +78,15 @@ impl FineTune {
         } = batch;
         let [n_episodes, n_support] = support.labels.dims();
         let [_, n_query] = query.labels.dims();
+        let ways = self.body.spec().ways;
+        // What may not be labelled must not be learned from either.
+        let is_unlabelled = support.labels.clone().greater_equal_elem(ways as i64);
+        let unlabelled = match &support.hidden {
+            Some(hidden) => hidden.clone().bool_or(is_unlabelled),
+            None => is_unlabelled,
+        };
         let hidden = hidden_of_both(
-            support.hidden.as_ref(),
+            Some(&unlabelled),
             query.hidden.as_ref(),
             [n_episodes, n_support, n_query],
             &support.labels,

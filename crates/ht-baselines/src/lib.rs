@@ -20,6 +20,7 @@ mod baseline;
 mod body;
 mod config;
 mod fine_tune;
+mod head;
 mod maml;
 mod proto_net;
 mod softmax_regression;

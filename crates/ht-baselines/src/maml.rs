@@ -13,8 +13,8 @@ use ht_cnn::{CnnSpec, GeneratedCnn, LayerWeights, LogitsWeights, logits};
 use ht_episodes::SupportSet;
 
 use crate::InnerSteps;
-use crate::anil::Head;
 use crate::body::{Body, SupportPass, support_pass};
+use crate::head::Head;
 use crate::targets::Targets;
 
 /// A learned start of all weights.

@@ -40,7 +40,14 @@ impl ProtoNet {
         let targets = Targets::of(support, self.body.spec().ways);
         let sums = targets.one_hot.clone().swap_dims(1, 2);
         // [E, N, S] x [E, S, P], a row per class.
-        let means = sums.matmul(seen.features.clone()) / targets.counts();
+        let sums = sums.matmul(seen.features.clone());
+        let counts = targets.counts();
+        let shape = sums.dims();
+        // A class of which nothing is shown is no more likely than the mean of all.
+        let mean_of_all = sums.clone().sum_dim(1) / counts.clone().sum_dim(1).clamp_min(1.0);
+        let is_empty = counts.clone().equal_elem(0.0).expand(shape);
+        let means = sums / counts.clamp_min(1.0);
+        let means = means.mask_where(is_empty, mean_of_all.expand(shape));
         let logits = LogitsWeights {
             kernel: means.clone() * 2.0,
             bias: means.square().sum_dim(2).squeeze_dim::<2>(2).neg(),

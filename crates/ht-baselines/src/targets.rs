@@ -35,13 +35,9 @@ impl Targets {
     /// Samples of each class.
     ///
     /// # Shapes
-    /// - returns: `[E, N, 1]`, at least 1
+    /// - returns: `[E, N, 1]`
     pub(crate) fn counts(&self) -> Tensor<3> {
-        self.one_hot
-            .clone()
-            .sum_dim(1)
-            .swap_dims(1, 2)
-            .clamp_min(1.0)
+        self.one_hot.clone().sum_dim(1).swap_dims(1, 2)
     }
 
     /// Logits with those of absent labels out of the way.

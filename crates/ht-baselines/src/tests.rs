@@ -140,6 +140,45 @@ fn the_nearest_mean_has_the_largest_logit() {
 }
 
 #[test]
+fn a_class_of_which_nothing_is_shown_stands_in_the_middle() {
+    let device = Device::flex();
+    let EpisodeBatch { mut support, .. } = batch(false, &device);
+    // All samples of label 2 lose it.
+    let lost = support.labels.clone().equal_elem(2);
+    support.labels = support.labels.clone().mask_fill(lost, 4);
+    let model = baseline(
+        BaselineConfig::ProtoNet {},
+        NormStatistics::Support,
+        &device,
+    );
+    let means = model.adapt(&support).logits.kernel / 2.0;
+    let others = [0, 1, 3].map(|label| means.clone().narrow(1, label, 1));
+    close(
+        means.narrow(1, 2, 1),
+        Tensor::cat(others.into(), 1).mean_dim(1),
+    );
+}
+
+#[test]
+fn fine_tuning_does_not_learn_what_may_not_be_labelled() {
+    let device = Device::flex();
+    let mut batch = batch(false, &device);
+    let model = baseline(fine_tune(1), NormStatistics::QueryBatch, &device);
+    assert_eq!(hidden(&model.classify(&batch)), 0);
+    let first = batch.support.labels.clone().equal_elem(0);
+    batch.support.labels = batch.support.labels.clone().mask_fill(first, 4);
+    // Three shots of label 0 in each of three episodes.
+    assert_eq!(hidden(&model.classify(&batch)), 9);
+}
+
+fn hidden(classified: &Classified) -> usize {
+    let hidden = classified.hidden.clone().map(Tensor::into_data);
+    hidden.map_or(0, |mask| {
+        mask.iter::<bool>().filter(|&hidden| hidden).count()
+    })
+}
+
+#[test]
 fn a_step_of_maml_is_one_of_anil_in_the_logits_layer() {
     // Both start from the same parameters; the first step of the logits layer is taken at the
     // same features. One has it from autodiff, the other from the formula.

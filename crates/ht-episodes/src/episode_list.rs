@@ -74,7 +74,18 @@ impl EpisodeList {
     }
 
     /// The file's text.
-    pub fn to_text(&self, images: &ImageSet) -> String {
+    ///
+    /// # Errors
+    /// Episodes that a list cannot hold: those whose images are changed in training.
+    pub fn to_text(&self, images: &ImageSet) -> Result<String, EpisodeError> {
+        let ways = self.plans.first().map_or(0, |plan| plan.ways);
+        if let Some(fault) = self.plans.iter().find_map(|plan| plan.fault(images, ways)) {
+            return Err(EpisodeError::BadList(fault));
+        }
+        Ok(self.text_of(images))
+    }
+
+    fn text_of(&self, images: &ImageSet) -> String {
         let header = Header {
             format: FORMAT,
             data_sha256: images.digest(),
@@ -146,18 +157,22 @@ impl EpisodePlan {
         if self.ways != ways {
             return Some(format!("{} ways, expected {ways}", self.ways));
         }
-        if self.query().next().is_none() {
-            return Some("no query image".to_owned());
+        if self.query().next().is_none() || self.support().next().is_none() {
+            return Some("no query or no support image".to_owned());
+        }
+        if self.query().any(|image| image.label.is_none()) {
+            return Some("a query image without a label".to_owned());
         }
         let is_square = images.shape().height == images.shape().width;
         let is_changed = |class: &PlannedClass| {
             class.augmentation.is_some() || class.quarter_turns > if is_square { 3 } else { 0 }
         };
         if self.classes.iter().any(is_changed)
+            || !self.removed.is_empty()
             || !self.support_changes.is_empty()
             || !self.query_changes.is_empty()
         {
-            return Some("changes of images that a test does not have".to_owned());
+            return Some("changes or removed images, which a test does not have".to_owned());
         }
         self.support().chain(self.query()).find_map(|planned| {
             let (class, image) = (planned.class, planned.image);
@@ -225,7 +240,7 @@ mod tests {
         let images = sampler.images();
         let plans = (0..4).map(|index| sampler.plan(7, Split::Test, index));
         let list = EpisodeList::new("test", plans.collect());
-        let text = list.to_text(images);
+        let text = list.to_text(images).expect("possible");
         let folder = tempfile::TempDir::new().expect("a folder");
         let path = folder.path().join("list.jsonl");
         let read = |text: &str| {
@@ -259,7 +274,11 @@ mod tests {
         let forged = |change: fn(&mut EpisodePlan)| {
             let mut plan = sampler.plan(7, Split::Test, 0);
             change(&mut plan);
-            EpisodeList::new("test", vec![plan]).to_text(images)
+            let list = EpisodeList::new("test", vec![plan]);
+            // It would not be written either.
+            let error = list.to_text(images).expect_err("impossible");
+            assert!(error.to_string().starts_with("episode list: "), "{error}");
+            list.text_of(images)
         };
         fails(&forged(|plan| plan.classes[0].class = 99), "no image");
         fails(&forged(|plan| plan.classes[0].query[0] = 99), "no image 99");
@@ -267,10 +286,27 @@ mod tests {
             &forged(|plan| plan.classes[0].label = Some(3)),
             "label 3 of 3 ways",
         );
-        fails(&forged(|plan| plan.classes.clear()), "no query image");
+        fails(
+            &forged(|plan| plan.classes.clear()),
+            "no query or no support image",
+        );
+        let unsupported = |plan: &mut EpisodePlan| {
+            plan.classes
+                .iter_mut()
+                .for_each(|class| class.support.clear());
+        };
+        fails(&forged(unsupported), "no query or no support image");
+        fails(
+            &forged(|plan| plan.classes[0].label = None),
+            "a query image without a label",
+        );
         fails(
             &forged(|plan| plan.classes[0].quarter_turns = 4),
-            "changes of images",
+            "changes or removed",
+        );
+        fails(
+            &forged(|plan| plan.removed = vec![true]),
+            "changes or removed",
         );
     }
 

@@ -80,6 +80,9 @@ pub enum EpisodeError {
     /// A split that cannot be made, or a key of it that makes no sense.
     #[error("split: {0}")]
     BadSplit(String),
+    /// Episodes that an episode list cannot hold.
+    #[error("episode list: {0}")]
+    BadList(String),
     /// An augmentation that cannot be drawn.
     #[error("episodes.augmentation.{0}")]
     BadAugmentation(String),

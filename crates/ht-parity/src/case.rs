@@ -164,6 +164,13 @@ impl Case {
             None => support.labels.zeros_like(),
             Some(n_classes) => {
                 let classes = get("in/support_classes", 1)?;
+                let n_support = support.labels.dims()[1];
+                if classes.values.len() != n_support {
+                    let n_classes = classes.values.len();
+                    let cause =
+                        format!("in/support_classes has {n_classes} values, expected {n_support}");
+                    return Err(ParityError::file(tensors, &cause));
+                }
                 real_classes(classes, n_classes, description.real_class_min)
                     .map(|classes| classes.to_integers::<1>(device).unsqueeze())
                     .map_err(|cause| ParityError::file(tensors, &cause))?

@@ -21,11 +21,17 @@ impl Accuracy {
         let squares: f64 = accuracies.iter().map(|a| (a - mean).powi(2)).sum();
         let deviation = (squares / (n - 1.0).max(1.0)).sqrt();
         Self {
-            mean: 100.0 * mean,
-            ci95: 100.0 * 1.96 * deviation / n.sqrt(),
+            mean: rounded(100.0 * mean),
+            ci95: rounded(100.0 * 1.96 * deviation / n.sqrt()),
             episodes: accuracies.len(),
         }
     }
+}
+
+/// With as many digits as a number keeps when it is written to JSON and read again, so that a
+/// resumed run compares the same numbers.
+pub(crate) fn rounded(x: f64) -> f64 {
+    (x * 1e10).round() / 1e10
 }
 
 impl std::fmt::Display for Accuracy {
@@ -41,6 +47,17 @@ impl std::fmt::Display for Accuracy {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_accuracy_is_read_as_it_was_written() {
+        for right in 0..=60 {
+            let accuracy = Accuracy::of(&[f64::from(right) / 60.0, 1.0 / 3.0, 0.7]);
+            let text = serde_json::to_string(&accuracy).expect("JSON");
+            let read: Accuracy = serde_json::from_str(&text).expect("the same");
+            assert_eq!(read.mean.to_bits(), accuracy.mean.to_bits(), "{text}");
+            assert_eq!(read.ci95.to_bits(), accuracy.ci95.to_bits(), "{text}");
+        }
+    }
 
     #[test]
     fn by_hand() {

@@ -133,6 +133,9 @@ impl std::str::FromStr for Override {
     }
 }
 
+/// More episodes of a test would not fit in memory.
+const MOST_EPISODES: u64 = 1_000_000;
+
 /// The experiment of the first command in the README, built in so that it runs anywhere.
 const QUICKSTART: &str = include_str!("../../../configs/quickstart.toml");
 
@@ -233,45 +236,7 @@ impl ExperimentConfig {
     }
 
     fn check(&self) -> Result<(), TrainError> {
-        let training = &self.training;
-        let evaluation = &self.evaluation;
-        for (key, value) in [
-            ("training.steps", training.steps),
-            ("training.meta_batch", training.meta_batch as u64),
-            ("training.micro_batch", training.micro_batch as u64),
-            ("training.log_every", training.log_every),
-            ("training.validate_every", training.validate_every),
-            ("training.checkpoint_every", training.checkpoint_every),
-            (
-                "evaluation.validation_episodes",
-                evaluation.validation_episodes,
-            ),
-            ("evaluation.test_episodes", evaluation.test_episodes),
-        ] {
-            if value == 0 {
-                return Err(TrainError::Config {
-                    place: key.to_owned(),
-                    cause: "is 0, expected at least 1".to_owned(),
-                });
-            }
-        }
-        for (key, value, most) in [
-            ("loss.label_smoothing", self.loss.label_smoothing, 1.0),
-            (
-                "loss.weight_variation",
-                self.loss.weight_variation,
-                f64::MAX,
-            ),
-            ("loss.squared_kernels", self.loss.squared_kernels, f64::MAX),
-            ("loss.class_head", self.loss.class_head, f64::MAX),
-        ] {
-            if !(0.0..=most).contains(&value) {
-                return Err(TrainError::Config {
-                    place: key.to_owned(),
-                    cause: format!("is {value}, expected a number from 0 on, at most {most:e}"),
-                });
-            }
-        }
+        self.check_numbers()?;
         let method = self.method()?;
         let (has_head, has_added, hides_keys_only) = match method {
             Method::Generator(generator) => (
@@ -325,6 +290,64 @@ impl ExperimentConfig {
                 place: "name".to_owned(),
                 cause: format!("is {:?}, expected a plain folder name", self.name),
             });
+        }
+        Ok(())
+    }
+
+    /// Every number alone.
+    fn check_numbers(&self) -> Result<(), TrainError> {
+        let training = &self.training;
+        let evaluation = &self.evaluation;
+        for (key, value) in [
+            ("training.steps", training.steps),
+            ("training.meta_batch", training.meta_batch as u64),
+            ("training.micro_batch", training.micro_batch as u64),
+            ("training.log_every", training.log_every),
+            ("training.validate_every", training.validate_every),
+            ("training.checkpoint_every", training.checkpoint_every),
+            (
+                "evaluation.validation_episodes",
+                evaluation.validation_episodes,
+            ),
+            ("evaluation.test_episodes", evaluation.test_episodes),
+        ] {
+            if value == 0 {
+                return Err(TrainError::Config {
+                    place: key.to_owned(),
+                    cause: "is 0, expected at least 1".to_owned(),
+                });
+            }
+        }
+        for (key, value) in [
+            (
+                "evaluation.validation_episodes",
+                evaluation.validation_episodes,
+            ),
+            ("evaluation.test_episodes", evaluation.test_episodes),
+        ] {
+            if value > MOST_EPISODES {
+                return Err(TrainError::Config {
+                    place: key.to_owned(),
+                    cause: format!("is {value}, expected at most {MOST_EPISODES}"),
+                });
+            }
+        }
+        for (key, value, most) in [
+            ("loss.label_smoothing", self.loss.label_smoothing, 1.0),
+            (
+                "loss.weight_variation",
+                self.loss.weight_variation,
+                f64::MAX,
+            ),
+            ("loss.squared_kernels", self.loss.squared_kernels, f64::MAX),
+            ("loss.class_head", self.loss.class_head, f64::MAX),
+        ] {
+            if !(0.0..=most).contains(&value) {
+                return Err(TrainError::Config {
+                    place: key.to_owned(),
+                    cause: format!("is {value}, expected a number from 0 on, at most {most:e}"),
+                });
+            }
         }
         Ok(())
     }

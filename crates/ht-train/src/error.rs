@@ -87,7 +87,7 @@ pub enum TrainError {
     },
     /// Two tests that cannot be compared episode by episode.
     #[error(
-        "the two were measured on other episodes ({ours} and {theirs}): evaluate both on one list \
+        "the two were measured on other episodes or data ({ours} and {theirs}): evaluate both on one list \
          with --episodes-from, or with as many episodes of one seed"
     )]
     OtherEpisodes {

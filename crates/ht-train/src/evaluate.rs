@@ -3,6 +3,7 @@
 use ht_cnn::Activations;
 use ht_episodes::{EpisodeBatch, EpisodeList, ImageSet, collate};
 
+use crate::accuracy::rounded;
 use crate::checkpoint::parameters_digest;
 use crate::parallel::map_in_order;
 use crate::{
@@ -46,6 +47,7 @@ pub fn measure(
             method: config.method()?.name().to_owned(),
             norm_statistics: model.spec().norm_statistics,
             split: episodes.list.split().to_owned(),
+            data_sha256: episodes.images.digest(),
             episodes_sha256: episodes.list.digest(),
             parameters_sha256: parameters_digest(model),
         },
@@ -71,7 +73,7 @@ pub fn evaluate(model: &Learner, episodes: &FixedEpisodes<'_>, compute: &Compute
         let n_query = plans.iter().map(|plan| plan.query().count());
         let shares = correct.into_iter().zip(n_query);
         shares
-            .map(|(correct, n_query)| correct as f64 / n_query as f64)
+            .map(|(correct, n_query)| rounded(correct as f64 / n_query as f64))
             .collect::<Vec<f64>>()
     });
     passes.into_iter().flatten().collect()

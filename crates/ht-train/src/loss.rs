@@ -22,7 +22,8 @@ pub struct LossConfig {
     #[serde(default)]
     pub squared_kernels: f64,
     /// Factor of the cross-entropy of the class head, which tells the real training classes of
-    /// the support images apart (released code, `shared_head_weight`).
+    /// the support images apart, unlabelled ones too (released code, `shared_head_weight`). It is
+    /// a mean over the images of a micro-batch.
     #[serde(default)]
     pub class_head: f64,
 }
@@ -171,7 +172,8 @@ fn penalties(
     penalties
 }
 
-/// Mean cross-entropy over all query images of all episodes, padding left out.
+/// Mean cross-entropy over all query images of all episodes, padding left out; 0 where nothing
+/// is left.
 ///
 /// A share `smoothing` of the target is spread evenly over the labels that the episode has.
 ///
@@ -223,7 +225,7 @@ pub(crate) fn cross_entropy(
         None => losses.mean(),
         Some(hidden) => {
             let shown = hidden.clone().bool_not().float().cast(losses.dtype());
-            (losses * shown.clone()).sum() / shown.sum()
+            (losses * shown.clone()).sum() / shown.sum().clamp_min(1.0)
         }
     }
 }

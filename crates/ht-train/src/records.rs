@@ -28,6 +28,8 @@ pub struct Measured {
     pub norm_statistics: NormStatistics,
     /// Classes of the episodes.
     pub split: String,
+    /// SHA-256 over the data.
+    pub data_sha256: String,
     /// SHA-256 over the episodes.
     pub episodes_sha256: String,
     /// SHA-256 over the parameters.
@@ -119,6 +121,7 @@ impl EpisodeRecords {
     pub fn minus(&self, other: &Self) -> Result<Accuracy, TrainError> {
         let (ours, theirs) = (&self.measured, &other.measured);
         if ours.episodes_sha256 != theirs.episodes_sha256
+            || ours.data_sha256 != theirs.data_sha256
             || self.accuracies.len() != other.accuracies.len()
         {
             return Err(TrainError::OtherEpisodes {
@@ -135,6 +138,7 @@ impl EpisodeRecords {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::accuracy::rounded;
 
     fn records(accuracies: &[f64]) -> EpisodeRecords {
         EpisodeRecords {
@@ -142,6 +146,7 @@ mod tests {
                 method: "maml".to_owned(),
                 norm_statistics: NormStatistics::Support,
                 split: "test".to_owned(),
+                data_sha256: "d".to_owned(),
                 episodes_sha256: "e".to_owned(),
                 parameters_sha256: "p".to_owned(),
             },
@@ -153,7 +158,7 @@ mod tests {
     fn records_are_read_as_they_were_written() {
         let folder = tempfile::TempDir::new().expect("a folder");
         let path = folder.path().join("test.jsonl");
-        let written = records(&[0.25, 1.0, 1.0 / 3.0]);
+        let written = records(&[0.25, 1.0, rounded(14.0 / 15.0)]);
         written.write(&path).expect("written");
         assert_eq!(EpisodeRecords::read(&path).expect("read"), written);
         let text = fs::read_to_string(&path).expect("text");
@@ -185,9 +190,14 @@ mod tests {
         assert!((difference.mean - 10.0).abs() < 1e-9);
         // Every pair differs by the same, however much the episodes differ.
         assert!(difference.ci95 < 1e-9);
-        let mut others = theirs;
-        others.measured.episodes_sha256 = "other".to_owned();
-        let error = ours.minus(&others).expect_err("others").to_string();
-        assert!(error.contains("other episodes"), "{error}");
+        for change in [
+            |measured: &mut Measured| measured.episodes_sha256 = "other".to_owned(),
+            |measured: &mut Measured| measured.data_sha256 = "other".to_owned(),
+        ] {
+            let mut others = theirs.clone();
+            change(&mut others.measured);
+            let error = ours.minus(&others).expect_err("others").to_string();
+            assert!(error.contains("other episodes or data"), "{error}");
+        }
     }
 }

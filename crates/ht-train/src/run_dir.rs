@@ -33,6 +33,9 @@ pub struct RunInfo {
     pub device: String,
     /// Version of this program.
     pub version: String,
+    /// Processor and cores, for whoever reads how long it took.
+    #[serde(default)]
+    pub machine: Option<String>,
     /// The checkpoint whose parameters it started from, if not from random ones.
     #[serde(default)]
     pub start: Option<PathBuf>,

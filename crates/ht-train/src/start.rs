@@ -50,7 +50,14 @@ pub fn start_from(
     let (other, _, _) = load_learner(checkpoint, device)?;
     let model = config.new_learner(device)?;
     let (ours, theirs) = (slots(&model), slots(&other));
-    let taken: Vec<&ParameterSlot> = ours.iter().filter(|slot| part.has(slot)).collect();
+    // A class head that the other run does not have starts at random.
+    let is_lacking = |slot: &ParameterSlot| {
+        part == StartPart::ImageEncoder
+            && slot.name.starts_with("class_head.")
+            && theirs.iter().all(|other| other.name != slot.name)
+    };
+    let is_taken = |slot: &&ParameterSlot| part.has(slot) && !is_lacking(slot);
+    let taken: Vec<&ParameterSlot> = ours.iter().filter(is_taken).collect();
     if let Some(slot) = taken.iter().find(|slot| !theirs.contains(slot)) {
         let cause = format!(
             "it has no parameter {} of shape {:?}, which this experiment needs",
@@ -59,8 +66,10 @@ pub fn start_from(
         return Err(TrainError::checkpoint(checkpoint, cause));
     }
     if taken.is_empty() {
-        let cause = "this experiment has no generator.image_encoder that could take its parameters";
-        return Err(TrainError::checkpoint(checkpoint, cause));
+        return Err(TrainError::Config {
+            place: "generator.image_encoder".to_owned(),
+            cause: "is missing, expected one that takes the other run's parameters".to_owned(),
+        });
     }
     let stranger = |slot: &&ParameterSlot| part == StartPart::Generator && !ours.contains(slot);
     if let Some(slot) = theirs.iter().find(stranger) {
@@ -72,7 +81,7 @@ pub fn start_from(
     let values: Vec<f32> = (of_model.into_iter().zip(&ours))
         .flat_map(|((name, _, own), slot)| {
             let other = of_other.iter().find(|(other, ..)| *other == name);
-            match other.filter(|_| part.has(slot)) {
+            match other.filter(|_| taken.contains(&slot)) {
                 Some((_, _, values)) => values.clone(),
                 None => own,
             }

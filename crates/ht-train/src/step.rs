@@ -95,7 +95,8 @@ pub fn meta_gradient(
 ) -> StepResult {
     let n_images = micro_batches.iter();
     let n_images = n_images.map(|batch| objective.n_images(model, batch));
-    let n_images: usize = n_images.sum();
+    // A step may have lost all its samples to random removal.
+    let n_images = n_images.sum::<usize>().max(1);
     let jobs = micro_batches
         .into_iter()
         .enumerate()

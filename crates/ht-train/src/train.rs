@@ -77,8 +77,9 @@ pub enum TrainOutcome {
     Finished(TrainReport),
     /// All steps were made, of an image encoder alone: there is no CNN to test.
     ImageEncoder {
-        /// Accuracy of the class head at the last step, in percent.
-        accuracy: f64,
+        /// Accuracy of the class head at the last step, in percent; none where no step was left
+        /// to make.
+        accuracy: Option<f64>,
     },
     /// It was asked to stop, and saved a checkpoint first.
     Interrupted {
@@ -120,7 +121,7 @@ pub fn train(
     let started = Instant::now();
     let seconds_before = state.train_seconds;
     let is_tested = config.training.objective == TrainingObjective::Episodes;
-    let mut last_accuracy = 0.0;
+    let mut last_accuracy = None;
     let mut batches = training_batches(experiment, first_step);
     let mut window = StepWindow::new();
     while state.step < steps {
@@ -146,11 +147,11 @@ pub fn train(
         state.step += 1;
         state.train_seconds = seconds_before + started.elapsed().as_secs_f64();
         window.add(loss, accuracy);
-        last_accuracy = 100.0 * accuracy;
+        last_accuracy = Some(100.0 * accuracy);
         observe(TrainEvent::Step {
             step: state.step,
             loss,
-            accuracy: last_accuracy,
+            accuracy: 100.0 * accuracy,
         });
 
         let step = state.step;

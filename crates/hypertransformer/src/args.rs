@@ -9,6 +9,9 @@ use ht_train::Override;
 
 use crate::device::DeviceName;
 
+/// More would not fit in memory.
+const MOST_EPISODES: u64 = 1_000_000;
+
 /// A transformer that looks at a few labelled images and writes the weights of a small CNN.
 #[derive(Debug, Parser)]
 #[command(name = "hypertransformer", version)]
@@ -27,6 +30,8 @@ pub(crate) enum Command {
     Compare(CompareArgs),
     /// Train and measure the rows of the tables in docs/results.md.
     Reproduce(ReproduceArgs),
+    /// List the trained models that come with the repository.
+    Models(ModelsArgs),
     /// Write a list of test episodes for `evaluate --episodes-from`.
     Episodes(EpisodesArgs),
     /// Show the layers, tokens and sizes of an experiment or a run.
@@ -130,13 +135,16 @@ pub(crate) struct TrainArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct EvaluateArgs {
     /// Run directory.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) run: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "model")]
+    pub(crate) run: Option<PathBuf>,
+    /// A model in the place of a run, for example models/omniglot-20way-1shot.
+    #[arg(long, value_name = "DIR", conflicts_with = "run")]
+    pub(crate) model: Option<PathBuf>,
     /// Classes to draw episodes from.
     #[arg(long, value_enum, default_value_t = SplitName::Test)]
     pub(crate) split: SplitName,
     /// Episodes [default: as many as the run's own test].
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=MOST_EPISODES))]
     pub(crate) episodes: Option<u64>,
     /// A list of episodes that `episodes` wrote, in place of a split.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["split", "episodes"])]
@@ -198,7 +206,11 @@ pub(crate) struct ReproduceArgs {
     #[arg(long, value_name = "DIR", default_value = "runs/rows")]
     pub(crate) runs: PathBuf,
     /// The rows.
-    #[arg(long, value_name = "FILE", default_value = "configs/rows.toml")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "configs/reproduce/rows.toml"
+    )]
     pub(crate) table: PathBuf,
     /// What is known of them.
     #[arg(long, value_name = "FILE", default_value = "docs/results.json")]
@@ -217,6 +229,22 @@ pub(crate) struct ReproduceArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct ModelsArgs {
+    /// Folder of the models.
+    #[arg(long, value_name = "DIR", default_value = "models")]
+    pub(crate) folder: PathBuf,
+    /// Make a model of a finished run first.
+    #[arg(long, value_name = "RUN", requires = "name")]
+    pub(crate) add: Option<PathBuf>,
+    /// Name of the new model.
+    #[arg(long, requires = "add")]
+    pub(crate) name: Option<String>,
+    /// Print one JSON object on the last line of stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct EpisodesArgs {
     /// The experiment whose test episodes they are [default: the built-in configs/quickstart.toml].
     pub(crate) config: Option<PathBuf>,
@@ -227,7 +255,7 @@ pub(crate) struct EpisodesArgs {
     #[arg(long, value_enum, default_value_t = SplitName::Test)]
     pub(crate) split: SplitName,
     /// Episodes.
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=MOST_EPISODES))]
     pub(crate) episodes: u64,
     /// The file to write.
     #[arg(long, short, value_name = "FILE")]

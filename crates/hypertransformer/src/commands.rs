@@ -6,6 +6,7 @@ pub(crate) mod episodes;
 pub(crate) mod evaluate;
 pub(crate) mod import_tf;
 pub(crate) mod inspect;
+pub(crate) mod models;
 pub(crate) mod parity;
 pub(crate) mod reproduce;
 pub(crate) mod train;
@@ -46,4 +47,17 @@ fn next_free(root: &Path, name: &str) -> Result<PathBuf> {
         })
         .find(|path| !path.exists())
         .context("no free run directory: clean up runs/ or name one with --run")
+}
+
+/// Processor and cores, for whoever reads the hours.
+fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let model = std::fs::read_to_string("/proc/cpuinfo")
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find(|line| line.starts_with("model name"))?;
+            Some(line.split_once(':')?.1.trim().to_owned())
+        });
+    let model = model.unwrap_or_else(|| std::env::consts::ARCH.to_owned());
+    format!("{cores} cores, {model}")
 }

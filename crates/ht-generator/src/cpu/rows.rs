@@ -174,7 +174,7 @@ pub(super) fn sum_rows(x: &[f32], d: usize) -> Vec<f32> {
     sums
 }
 
-/// Makes each row of scores weights that sum to one; `penalty` is added first, row by row in
+/// Makes each row of scores weights that sum to one; `penalty` is subtracted first, row by row in
 /// turns of `rows_each` (one for each episode).
 pub(super) fn softmax(scores: &mut [f32], t: usize, penalty: Option<(&[f32], usize)>) {
     vectorized(
@@ -209,7 +209,8 @@ fn exp_of_negative(x: f32) -> f32 {
     /// ln 2 in two parts: the first has few digits, so that a multiple of it is exact.
     const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
     let is_zero = x < -87.0;
-    let x = x.max(-87.0);
+    // A comparison, and not `max`: what is no number stays none.
+    let x = if is_zero { -87.0 } else { x };
     let rounded = x * std::f32::consts::LOG2_E + ROUND;
     let twos = rounded - ROUND;
     let rest = x - twos * LN_2[0] - twos * LN_2[1];
@@ -292,6 +293,7 @@ mod tests {
             let error = (f64::from(exp_of_negative(x)) - exact).abs() / exact;
             assert!(error < 2.4e-7 || x < -87.0, "{x}: {error:e}");
         }
+        assert!(exp_of_negative(f32::NAN).is_nan());
         for (x, exact) in [(0.0, 1.0f32), (-88.0, 0.0), (f32::NEG_INFINITY, 0.0)] {
             assert_eq!(exp_of_negative(x).to_bits(), exact.to_bits(), "{x}");
         }

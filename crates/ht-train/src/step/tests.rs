@@ -141,6 +141,28 @@ fn the_class_head_alone_moves_the_image_encoder_and_itself() {
 }
 
 #[test]
+fn a_step_without_any_sample_is_no_step() {
+    let head = "generator.class_head={classes=20}";
+    for objective_of in ["training.objective=class-head", "loss.class_head=0.5"] {
+        let removed = "episodes.removal={labelled=1.0}";
+        let experiment = experiment(&[head, objective_of, removed, "episodes.ways=2"]);
+        let device = Device::flex().autodiff();
+        let model = experiment.config.new_learner(&device).expect("valid");
+        let parameters = to_vector(&model);
+        let mut objective = Objective::at(&experiment.config, 0);
+        objective.loss.class_head = 0.5;
+        // Some of these episodes have lost both samples.
+        let batches = batches(&experiment, &[1; 30]);
+        assert!(batches.iter().any(|batch| batch.n_support() == 0));
+        let lost: Vec<_> = batches.into_iter().filter(|b| b.n_support() == 0).collect();
+        let result = meta_gradient(&model, &parameters, lost, objective, &device, 1);
+        assert!(result.figures().loss.is_finite());
+        let gradient: Vec<f32> = result.gradient.into_data().iter().collect();
+        assert!(gradient.iter().all(|value| value.is_finite()));
+    }
+}
+
+#[test]
 fn the_vector_is_the_model() {
     let experiment = experiment(&[]);
     let device = Device::flex();

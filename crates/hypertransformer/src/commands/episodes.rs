@@ -1,5 +1,8 @@
 //! `hypertransformer episodes`: a list of test episodes for others to be measured on.
 
+use std::fs::File;
+use std::io::Write;
+
 use anyhow::{Context, Result};
 use ht_train::Experiment;
 use serde_json::json;
@@ -12,9 +15,14 @@ use crate::progress::print;
 pub(crate) fn run(args: &EpisodesArgs) -> Result<Outcome> {
     let config = experiment_config(args.config.as_deref(), &args.overrides)?;
     let experiment = Experiment::resolve(config, args.data.as_deref())?;
-    let episodes = experiment.fixed_episodes(args.split.into(), args.episodes.max(1));
+    let episodes = experiment.fixed_episodes(args.split.into(), args.episodes);
     let (images, list) = (episodes.images, &episodes.list);
-    std::fs::write(&args.output, list.to_text(images))
+    let text = list.to_text(images)?;
+    // A list fixes a test for ever: an old one is not replaced.
+    let mut file = File::create_new(&args.output)
+        .with_context(|| format!("cannot write {}", args.output.display()))?;
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
         .with_context(|| format!("cannot write {}", args.output.display()))?;
     if args.json {
         let object = json!({

@@ -1,7 +1,7 @@
 //! `hypertransformer evaluate`: a trained generator or baseline on fixed episodes.
 
-use anyhow::Result;
-use ht_train::{Accuracy, Experiment, RunDir, load_learner, measure};
+use anyhow::{Result, bail};
+use ht_train::{Accuracy, Experiment, RunDir, TrainingObjective, load_learner, measure};
 use serde_json::json;
 
 use super::Outcome;
@@ -11,27 +11,38 @@ use crate::progress::{print, say};
 /// Evaluates the best checkpoint of a run.
 pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     let compute = args.compute.device.compute(args.compute.threads)?;
-    let checkpoint = RunDir::best_checkpoint(&args.run)?;
+    let (place, checkpoint) = match (&args.run, &args.model) {
+        (Some(run), _) => (run, RunDir::best_checkpoint(run)?),
+        (None, Some(model)) => (model, model.clone()),
+        (None, None) => bail!("expected --run or --model"),
+    };
     let (mut model, config, info) = load_learner(&checkpoint, &compute.device)?;
     if let Some(name) = args.norm_statistics {
         model.set_norm_statistics(name.into());
     }
-    let data = match &args.data {
-        Some(data) => Some(data.clone()),
-        None => RunDir::info(&args.run)?.data,
+    let data = match (&args.data, &args.run) {
+        (Some(data), _) => Some(data.clone()),
+        (None, Some(run)) => RunDir::info(run)?.data,
+        (None, None) => None,
     };
+    if config.training.objective == TrainingObjective::ClassHead {
+        bail!(
+            "{} holds an image encoder alone, and no CNN to evaluate",
+            place.display()
+        );
+    }
     let experiment = Experiment::resolve(config, data.as_deref())?;
     let config = &experiment.config;
     let fixed = if let Some(list) = &args.episodes_from {
         experiment.listed_episodes(list)?
     } else {
         let episodes = args.episodes.unwrap_or(config.evaluation.test_episodes);
-        experiment.fixed_episodes(args.split.into(), episodes.max(1))
+        experiment.fixed_episodes(args.split.into(), episodes)
     };
     say(&format!(
         "evaluating step {} of {} on {} {} episodes",
         info.step,
-        args.run.display(),
+        place.display(),
         fixed.list.plans().len(),
         fixed.list.split(),
     ));
@@ -44,7 +55,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     let measured = &records.measured;
     if args.json {
         let object = json!({
-            "run": args.run,
+            "run": place,
             "method": measured.method,
             "split": measured.split,
             "accuracy": accuracy.mean,

@@ -29,6 +29,7 @@ pub(crate) fn run(args: &ImportArgs) -> Result<Outcome> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         start: Some(absolute(&args.checkpoint)?),
         start_part: None,
+        machine: None,
     };
     let run = RunDir::create(&path, &config, &info)?;
     let n_parameters = imported.n_parameters();

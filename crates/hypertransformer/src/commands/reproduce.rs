@@ -20,7 +20,7 @@ use serde_json::json;
 use self::report::{Recorded, Results};
 use self::rows::{Row, Rows};
 use super::train::stop_on_ctrl_c;
-use super::{Outcome, absolute};
+use super::{Outcome, absolute, machine};
 use crate::args::ReproduceArgs;
 use crate::progress::{TrainProgress, print, say};
 
@@ -32,16 +32,20 @@ pub(crate) fn run(args: &ReproduceArgs) -> Result<Outcome> {
         return check(rows.get(id)?, &results, args);
     }
     let stop = stop_on_ctrl_c()?;
-    let mut results = results;
     for row in rows.chosen(&args.rows)? {
         let Some(report) = finished(row, &args.runs.join(&row.id), args, &stop)? else {
             return Ok(Outcome::Interrupted);
         };
-        results.keep(recorded(row, &rows, &report, args)?);
-        // After every row: what is done is not lost with what comes after it.
+        // After every row, and on what the file says now: training takes hours, and others may
+        // have written in the meantime.
+        let mut results = Results::read(&args.results)?;
+        results.keep(recorded(row, &report, args)?);
         results.write(&args.results)?;
         print(&format!("{:40} {}", row.id, report.test));
     }
+    let mut results = Results::read(&args.results)?;
+    compare(&rows, &mut results, args)?;
+    results.write(&args.results)?;
     report::write_tables(&rows, &results, &args.document)?;
     figure::write_all(&results, &args.figures)?;
     if args.json {
@@ -56,15 +60,10 @@ fn check(row: &Row, results: &Results, args: &ReproduceArgs) -> Result<Outcome> 
         .get(&row.id)
         .with_context(|| format!("{} has no row {}", args.results.display(), row.id))?;
     let folder = args.runs.join(format!("check-{}", row.id));
-    if folder.exists() {
-        bail!("{} is there already: remove it first", folder.display());
-    }
     let stop = stop_on_ctrl_c()?;
     let Some(report) = finished(row, &folder, args, &stop)? else {
         return Ok(Outcome::Interrupted);
     };
-    std::fs::remove_dir_all(&folder)
-        .with_context(|| format!("cannot remove {}", folder.display()))?;
     let apart = (report.test.mean - recorded.accuracy).abs();
     let allowed = report.test.ci95.hypot(recorded.ci95) + RETRAINING;
     let same = report.parameters_sha256 == recorded.parameters_sha256;
@@ -87,8 +86,13 @@ fn check(row: &Row, results: &Results, args: &ReproduceArgs) -> Result<Outcome> 
         print(&line);
     }
     if apart > allowed {
-        bail!("{line}: {apart:.2} points apart, expected at most {allowed:.2}");
+        bail!(
+            "{line}: {apart:.2} points apart, expected at most {allowed:.2}; see {}",
+            folder.display()
+        );
     }
+    std::fs::remove_dir_all(&folder)
+        .with_context(|| format!("cannot remove {}", folder.display()))?;
     Ok(Outcome::Done)
 }
 
@@ -159,6 +163,7 @@ fn open(
         data,
         device: args.compute.device.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        machine: Some(machine()),
         start: None,
         start_part: None,
     };
@@ -178,21 +183,37 @@ fn data_folder(row: &Row, args: &ReproduceArgs) -> Result<Option<PathBuf>> {
     Ok(Some(absolute(&folder.join(name))?))
 }
 
-/// What the results file says of a row.
-fn recorded(
-    row: &Row,
-    rows: &Rows,
-    report: &TrainReport,
-    args: &ReproduceArgs,
-) -> Result<Recorded> {
-    let own = EpisodeRecords::read(&RunDir::records_of(&args.runs.join(&row.id)))?;
-    let other = row.against.as_ref().map(|id| rows.get(id)).transpose()?;
-    let other = other.map(|other| RunDir::records_of(&args.runs.join(&other.id)));
-    // The row that it is compared with may not have been run.
-    let difference = match other.filter(|records| records.exists()) {
-        Some(records) => Some(EpisodeRecords::read(&records)?.minus(&own)?),
-        None => None,
-    };
+/// Compares each row with the one that it names, where both have been run on the same episodes.
+fn compare(rows: &Rows, results: &mut Results, args: &ReproduceArgs) -> Result<()> {
+    let records = |id: &str| RunDir::records_of(&args.runs.join(id));
+    for row in &rows.all {
+        let Some(against) = &row.against else {
+            continue;
+        };
+        let [own, other] = [&row.id, against].map(|id| records(id));
+        let Some(found) = results.get_mut(&row.id) else {
+            continue;
+        };
+        if !own.exists() || !other.exists() {
+            continue;
+        }
+        match EpisodeRecords::read(&other)?.minus(&EpisodeRecords::read(&own)?) {
+            Ok(difference) => {
+                found.against = Some(against.clone());
+                found.behind = Some(difference.mean);
+                found.behind_ci95 = Some(difference.ci95);
+            }
+            Err(cause) => say(&format!("{} against {against}: {cause}", row.id)),
+        }
+    }
+    Ok(())
+}
+
+/// What the results file says of a row by itself.
+fn recorded(row: &Row, report: &TrainReport, args: &ReproduceArgs) -> Result<Recorded> {
+    let run = args.runs.join(&row.id);
+    let own = EpisodeRecords::read(&RunDir::records_of(&run))?;
+    let info = RunDir::info(&run)?;
     let config = row.experiment()?;
     let spec = config.cnn_spec()?;
     Ok(Recorded {
@@ -203,9 +224,9 @@ fn recorded(
         ci95: report.test.ci95,
         episodes: report.test.episodes,
         paper: row.paper,
-        against: row.against.clone().filter(|_| difference.is_some()),
-        behind: difference.map(|difference| difference.mean),
-        behind_ci95: difference.map(|difference| difference.ci95),
+        against: None,
+        behind: None,
+        behind_ci95: None,
         pixel_nn: report.pixel_nn.mean,
         channels: config.cnn.channels,
         cnn_weights: spec.n_weights(),
@@ -215,8 +236,8 @@ fn recorded(
         seed: config.seed,
         train_episodes: report.train_episodes,
         hours: report.train_seconds / 3600.0,
-        machine: report::machine(),
-        device: args.compute.device.to_string(),
+        machine: info.machine,
+        device: info.device,
         parameters_sha256: report.parameters_sha256.clone(),
         episodes_sha256: own.measured.episodes_sha256,
     })

@@ -11,7 +11,7 @@ use ht_train::{
 };
 use serde_json::json;
 
-use super::{Outcome, absolute, experiment_config, next_free};
+use super::{Outcome, absolute, experiment_config, machine, next_free};
 use crate::args::TrainArgs;
 use crate::progress::{TrainProgress, print, say};
 
@@ -51,6 +51,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
             data,
             device: args.compute.device.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            machine: Some(machine()),
             start: start.as_ref().map(|(checkpoint, _)| checkpoint.clone()),
             start_part: start.as_ref().map(|&(_, part)| part),
         };
@@ -140,9 +141,11 @@ pub(super) fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-fn report_image_encoder(path: &Path, accuracy: f64, args: &TrainArgs) {
+fn report_image_encoder(path: &Path, accuracy: Option<f64>, args: &TrainArgs) {
     let lines = [
-        format!("class head      {accuracy:.1} % of the last step's images"),
+        accuracy.map_or("all steps were made before".to_owned(), |accuracy| {
+            format!("class head      {accuracy:.1} % of the last step's images")
+        }),
         format!(
             "the image encoder is trained; start a run from it with --image-encoder-from {}",
             path.display()

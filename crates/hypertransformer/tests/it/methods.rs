@@ -92,10 +92,23 @@ fn two_methods_are_compared_on_the_same_episodes() {
     let from = ["--episodes-from", &list, "--per-episode", &records];
     let evaluated = json(&[&["evaluate", "--run", &second], &from[..]].concat());
     assert_eq!(evaluated["episodes"], 12);
+    let again = [
+        "episodes",
+        "configs/smoke.toml",
+        "--episodes",
+        "12",
+        "-o",
+        &list,
+    ];
+    error(&again, &["cannot write", "list.jsonl"]);
+    error(
+        &["evaluate", "--run", &second, "--episodes", "0"],
+        &["--episodes"],
+    );
     assert_eq!(evaluated["episodes_sha256"], written["episodes_sha256"]);
     error(
         &["compare", &first, &records],
-        &["measured on other episodes"],
+        &["measured on other episodes or data"],
     );
     let other = ["--set", "data.seed=6", "--set", "training.steps=1"];
     let third = scratch.path().join("third").display().to_string();
@@ -106,6 +119,7 @@ fn two_methods_are_compared_on_the_same_episodes() {
         ]
         .concat(),
     );
+    error(&["compare", &first, &third], &["other episodes or data"]);
     let wrong = ["evaluate", "--run", &third, "--episodes-from", &list];
     error(&wrong, &["list.jsonl", "data with SHA-256"]);
 
@@ -120,4 +134,53 @@ fn two_methods_are_compared_on_the_same_episodes() {
     // The records of a run are one line for each episode, behind a line that says what they are.
     let records = String::from_utf8(read(&first, "test.jsonl")).expect("text");
     assert_eq!(records.lines().count(), 21);
+}
+
+#[test]
+fn a_model_is_made_of_a_run_and_tested_like_it() {
+    let (scratch, run) = scratch();
+    let folder = scratch.path().join("models").display().to_string();
+    let add = [
+        "models", "--folder", &folder, "--add", &run, "--name", "small",
+    ];
+    let trained = json(&["train", "configs/smoke.toml", "--run", &run]);
+    std::fs::create_dir(&folder).expect("made");
+    let listed = json(&add);
+    let model = &listed["models"][0];
+    assert_eq!(model["name"], "small");
+    assert_eq!(model["card"]["test_accuracy"], trained["test_accuracy"]);
+    assert_eq!(
+        model["card"]["parameters_sha256"],
+        trained["parameters_sha256"]
+    );
+    error(&add, &["small is there already"]);
+
+    let place = Path::new(&folder).join("small");
+    let model = place.display().to_string();
+    let evaluated = json(&["evaluate", "--model", &model]);
+    assert_eq!(evaluated["accuracy"], trained["test_accuracy"]);
+    let file = place.join("parameters.safetensors");
+    let mut bytes = std::fs::read(&file).expect("read");
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&file, bytes).expect("written");
+    error(
+        &["models", "--folder", &folder],
+        &["parameters.safetensors does not match"],
+    );
+    error(&["evaluate"], &["--run"]);
+}
+
+#[test]
+fn the_models_of_the_repository_are_whole() {
+    let listed = json(&["models"]);
+    let models = listed["models"].as_array().expect("models");
+    assert!(!models.is_empty());
+    for model in models {
+        assert!(model["bytes"].as_u64() < Some(6_000_000), "{model}");
+        assert!(
+            model["card"]["test_episodes"].as_u64() >= Some(600),
+            "{model}"
+        );
+    }
 }

@@ -114,7 +114,7 @@ fn rows_are_trained_once_and_written_into_the_document() {
 
 #[test]
 fn the_rows_of_the_repository_can_be_trained() {
-    let text = fs::read_to_string(root().join("configs/rows.toml")).expect("text");
+    let text = fs::read_to_string(root().join("configs/reproduce/rows.toml")).expect("text");
     let rows: toml::Table = text.parse().expect("TOML");
     let rows = rows["row"].as_array().expect("rows");
     assert!(rows.len() >= 10);

@@ -35,7 +35,7 @@ pub(super) struct Recorded {
     pub(super) seed: u64,
     pub(super) train_episodes: u64,
     pub(super) hours: f64,
-    pub(super) machine: String,
+    pub(super) machine: Option<String>,
     pub(super) device: String,
     pub(super) parameters_sha256: String,
     pub(super) episodes_sha256: String,
@@ -61,6 +61,11 @@ impl Results {
     /// The row with an id.
     pub(super) fn get(&self, id: &str) -> Option<&Recorded> {
         self.rows.iter().find(|row| row.id == id)
+    }
+
+    /// The same, to be changed.
+    pub(super) fn get_mut(&mut self, id: &str) -> Option<&mut Recorded> {
+        self.rows.iter_mut().find(|row| row.id == id)
     }
 
     /// Takes a row in, in the place of what was known of it.
@@ -91,9 +96,9 @@ pub(super) fn write_tables(rows: &Rows, results: &Results, document: &Path) -> R
     let text = std::fs::read_to_string(document)
         .with_context(|| format!("cannot read {}", document.display()))?;
     let [start, end] = MARKS.map(|mark| text.find(mark));
-    let (Some(start), Some(end)) = (start, end) else {
+    let (Some(start), Some(end)) = (start, end.filter(|&end| Some(end) > start)) else {
         bail!(
-            "{} has no {} and {}",
+            "{} has no {} before {}",
             document.display(),
             MARKS[0],
             MARKS[1]
@@ -135,17 +140,4 @@ fn table(rows: &Rows, results: &Results) -> String {
         );
     }
     table
-}
-
-/// Processor and cores, for whoever reads the hours.
-pub(super) fn machine() -> String {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let model = std::fs::read_to_string("/proc/cpuinfo")
-        .ok()
-        .and_then(|text| {
-            let line = text.lines().find(|line| line.starts_with("model name"))?;
-            Some(line.split_once(':')?.1.trim().to_owned())
-        });
-    let model = model.unwrap_or_else(|| std::env::consts::ARCH.to_owned());
-    format!("{cores} cores, {model}")
 }

@@ -1,4 +1,4 @@
-//! The rows as a person writes them: `configs/rows.toml`.
+//! The rows as a person writes them: `configs/reproduce/rows.toml`.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -63,7 +63,7 @@ impl Rows {
                 .id
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || c == '-');
-            if !is_name || !ids.insert(&row.id) {
+            if row.id.is_empty() || !is_name || !ids.insert(&row.id) {
                 bail!(
                     "{}: row id {:?} is no plain name of its own",
                     path.display(),

@@ -1,0 +1,147 @@
+//! `hypertransformer models`: the trained generators that come with the repository.
+//!
+//! ```text
+//! models/omniglot-20way-1shot/
+//!   parameters.safetensors   every parameter under its name
+//!   manifest.json            as in a checkpoint: the experiment, digests
+//!   model.json               how good it is on the test of its experiment
+//! ```
+//!
+//! A model is a checkpoint without the optimizer, so whatever reads a checkpoint reads it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use burn::module::Module;
+use ht_cnn::NormStatistics;
+use ht_train::{RunDir, load_learner};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::Outcome;
+use crate::args::ModelsArgs;
+use crate::device::DeviceName;
+use crate::progress::print;
+
+const FILES: [&str; 2] = ["parameters.safetensors", "manifest.json"];
+const CARD: &str = "model.json";
+
+/// What a model says about itself, besides its manifest.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Card {
+    method: String,
+    norm_statistics: NormStatistics,
+    test_accuracy: f64,
+    test_ci95: f64,
+    test_episodes: usize,
+    train_episodes: u64,
+    parameters_sha256: String,
+}
+
+/// Lists the models of a folder, or adds one.
+pub(crate) fn run(args: &ModelsArgs) -> Result<Outcome> {
+    if let (Some(run), Some(name)) = (&args.add, &args.name) {
+        let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        if name.is_empty() || !is_plain {
+            bail!("--name is {name:?}, expected letters, digits and hyphens");
+        }
+        add(run, &args.folder.join(name))?;
+    }
+    let mut models = Vec::new();
+    for path in folders(&args.folder)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let card = card(&path)?;
+        let device = DeviceName::default().compute(Some(1))?.device;
+        // Reading it compares the digests of the file.
+        let (learner, config, _) = load_learner(&path, &device)?;
+        let episodes = &config.episodes;
+        let bytes = fs::metadata(path.join(FILES[0]))?.len();
+        if !args.json {
+            print(&format!(
+                "{name}: {}-way {}-shot, {}, {} parameters, {:.1} MB",
+                episodes.ways,
+                episodes.shots,
+                card.method,
+                learner.num_params(),
+                bytes as f64 / 1e6,
+            ));
+            print(&format!(
+                "  test accuracy {:.2} ± {:.2} % (95 % interval, n = {}), {} statistics",
+                card.test_accuracy,
+                card.test_ci95,
+                card.test_episodes,
+                card.norm_statistics.name()
+            ));
+            print(&format!(
+                "  SHA-256 of the parameters {}",
+                card.parameters_sha256
+            ));
+        }
+        models.push(json!({
+            "name": name,
+            "experiment": config.name,
+            "ways": episodes.ways,
+            "shots": episodes.shots,
+            "parameters": learner.num_params(),
+            "bytes": bytes,
+            "card": card,
+        }));
+    }
+    if args.json {
+        print(&json!({ "models": models }).to_string());
+    }
+    Ok(Outcome::Done)
+}
+
+/// The models' folders, in order of their names.
+fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("no models in {}", folder.display()))?;
+    let paths = entries.flatten().map(|entry| entry.path());
+    let mut folders: Vec<PathBuf> = paths.filter(|path| path.join(CARD).exists()).collect();
+    folders.sort();
+    Ok(folders)
+}
+
+fn card(path: &Path) -> Result<Card> {
+    let file = path.join(CARD);
+    let text =
+        fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("cannot read {}", file.display()))
+}
+
+/// Makes a model of a finished run.
+fn add(run: &Path, target: &Path) -> Result<()> {
+    let report = RunDir::report(run)?
+        .with_context(|| format!("{} is not finished: it has no result.json", run.display()))?;
+    if target.exists() {
+        bail!(
+            "{} is there already: choose another --name",
+            target.display()
+        );
+    }
+    let checkpoint = RunDir::best_checkpoint(run)?;
+    let partial = target.with_extension("partial");
+    // What an earlier try has left.
+    let _ = fs::remove_dir_all(&partial);
+    fs::create_dir_all(&partial).with_context(|| format!("cannot write {}", partial.display()))?;
+    for file in FILES {
+        fs::copy(checkpoint.join(file), partial.join(file))
+            .with_context(|| format!("cannot copy {file} to {}", partial.display()))?;
+    }
+    let card = Card {
+        method: report.method,
+        norm_statistics: report.norm_statistics,
+        test_accuracy: report.test.mean,
+        test_ci95: report.test.ci95,
+        test_episodes: report.test.episodes,
+        train_episodes: report.train_episodes,
+        parameters_sha256: report.parameters_sha256,
+    };
+    let text = format!("{}\n", serde_json::to_string_pretty(&card)?);
+    fs::write(partial.join(CARD), text)
+        .and_then(|()| fs::rename(&partial, target))
+        .with_context(|| format!("cannot write {}", target.display()))
+}
