@@ -61,7 +61,9 @@ fn draw(results: &Results, axis: &Axis, path: &Path) -> Result<(), Box<dyn std::
     let least = xs().fold(f64::MAX, f64::min) * 0.7;
     let most = xs().fold(0.0, f64::max) * 1.6;
     let lowest = results.rows.iter().map(|row| row.accuracy - row.ci95);
-    let lowest = (lowest.fold(100.0, f64::min) - 2.0).max(0.0);
+    // Room for the names below the points.
+    let names = 1.2 * results.rows.len() as f64;
+    let lowest = (lowest.fold(100.0, f64::min) - 2.0 - names).max(0.0);
     let mut chart = ChartBuilder::on(&area)
         .margin(12)
         .x_label_area_size(36)
@@ -69,6 +71,7 @@ fn draw(results: &Results, axis: &Axis, path: &Path) -> Result<(), Box<dyn std::
         .build_cartesian_2d((least.max(1e-3)..most).log_scale(), lowest..100.0)?;
     chart
         .configure_mesh()
+        .light_line_style(WHITE)
         .x_desc(axis.title)
         .y_desc("test accuracy, %, with 95 % intervals")
         .x_labels(6)
