@@ -35,7 +35,7 @@ pub struct ActivationEncoderConfig {
     #[serde(default)]
     pub nonlinear: NonlinearFeatures,
     /// Dropout rate of all features of a layer's input, in training; those of the logits layer
-    /// include the [flattened](LogitsFeatures::Flattened) ones.
+    /// include the [flattened](super::LogitsFeatures::Flattened) ones.
     #[serde(default)]
     pub dropout: f64,
 }
