@@ -2,21 +2,30 @@
 
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Int, Tensor};
-use ht_cnn::{Activations, CnnSpec, GeneratedCnn, NormStatistics};
+use ht_cnn::{Activations, CnnSpec, GeneratedCnn, LogitsWeights, NormStatistics};
 use ht_episodes::{EpisodeBatch, SupportSet};
 
-use crate::{Anil, BaselineConfig, BaselineError, FineTune, InnerSteps, Maml, ProtoNet};
+use crate::anil::Anil;
+use crate::body::Body;
+use crate::fine_tune::FineTune;
+use crate::maml::Maml;
+use crate::proto_net::class_means;
+use crate::targets::Targets;
+use crate::{BaselineConfig, BaselineError, InnerSteps};
 
 /// A method beside the HyperTransformer, with its parameters.
 #[derive(Module, Debug)]
-pub enum Baseline {
-    /// Class means.
-    ProtoNet(ProtoNet),
-    /// Gradient steps on all weights.
+pub struct Baseline {
+    body: Body,
+    /// Class means need no parameters of their own.
+    method: Option<Method>,
+}
+
+/// What a method learns besides the convolutions.
+#[derive(Module, Debug)]
+enum Method {
     Maml(Maml),
-    /// Gradient steps on the logits layer.
     Anil(Anil),
-    /// An ordinary classifier with a new logits layer.
     FineTune(FineTune),
 }
 
@@ -46,10 +55,10 @@ impl Baseline {
         device: &Device,
     ) -> Result<Self, BaselineError> {
         config.check()?;
-        Ok(match *config {
-            BaselineConfig::ProtoNet {} => Self::ProtoNet(ProtoNet::new(spec, seed, device)),
-            BaselineConfig::Maml(inner) => Self::Maml(Maml::new(inner, spec, seed, device)),
-            BaselineConfig::Anil(inner) => Self::Anil(Anil::new(inner, spec, seed, device)),
+        let method = match *config {
+            BaselineConfig::ProtoNet {} => None,
+            BaselineConfig::Maml(inner) => Some(Method::Maml(Maml::new(inner, spec, seed, device))),
+            BaselineConfig::Anil(inner) => Some(Method::Anil(Anil::new(inner, spec, seed, device))),
             BaselineConfig::FineTune {
                 classes,
                 steps,
@@ -57,30 +66,30 @@ impl Baseline {
                 decay,
             } => {
                 let inner = InnerSteps { steps, rate };
-                Self::FineTune(FineTune::new(classes, inner, decay, spec, seed, device))
+                let method = FineTune::new(classes, inner, decay, spec, seed, device);
+                Some(Method::FineTune(method))
             }
+        };
+        Ok(Self {
+            body: Body::new(spec, seed, device),
+            method,
         })
     }
 
     /// Shape of the CNNs.
     pub fn spec(&self) -> &CnnSpec {
-        match self {
-            Self::ProtoNet(method) => method.body().spec(),
-            Self::Maml(method) => method.body().spec(),
-            Self::Anil(method) => method.body().spec(),
-            Self::FineTune(method) => method.body().spec(),
-        }
+        self.body.spec()
     }
 
     /// Whose statistics the query pass takes from now on.
     pub fn set_norm_statistics(&mut self, statistics: NormStatistics) {
-        let body = match self {
-            Self::ProtoNet(method) => method.body_mut(),
-            Self::Maml(method) => method.body_mut(),
-            Self::Anil(method) => method.body_mut(),
-            Self::FineTune(method) => method.body_mut(),
-        };
-        body.set_norm_statistics(statistics);
+        self.body.set_norm_statistics(statistics);
+    }
+
+    /// Whether training shows it all images of an episode and their real classes, and not the
+    /// query images alone.
+    pub fn learns_from_all_images(&self) -> bool {
+        matches!(self.method, Some(Method::FineTune(_)))
     }
 
     /// The weights of one CNN per episode.
@@ -88,19 +97,24 @@ impl Baseline {
     /// # Shapes
     /// - `support.images`: `[E, S, C, H, W]`; `support.labels`: `[E, S]`, 0..=N
     pub fn adapt(&self, support: &SupportSet) -> GeneratedCnn {
-        match self {
-            Self::ProtoNet(method) => method.adapt(support),
-            Self::Maml(method) => method.adapt(support),
-            Self::Anil(method) => method.adapt(support),
-            Self::FineTune(method) => method.adapt(support),
+        if let Some(Method::Maml(method)) = &self.method {
+            return method.adapt(&self.body, support);
         }
+        let seen = self.body.support_pass(support);
+        let targets = Targets::of(support, self.spec().ways);
+        let logits: LogitsWeights = match &self.method {
+            Some(Method::Anil(method)) => method.logits(&seen.features, &targets),
+            Some(Method::FineTune(method)) => method.logits(&seen.features, &targets),
+            _ => class_means(&seen.features, &targets),
+        };
+        self.body.cnn(support, seen, logits)
     }
 
-    /// What is trained on a batch of training episodes: for [`FineTune`] the real classes of all
-    /// images, for the others the query images under the adapted CNNs.
+    /// What is trained on a batch of training episodes: the real classes of all images, or the
+    /// query images under the adapted CNNs.
     pub fn classify(&self, batch: &EpisodeBatch) -> Classified {
-        if let Self::FineTune(method) = self {
-            return method.classify(batch);
+        if let Some(Method::FineTune(method)) = &self.method {
+            return method.classify(&self.body, batch);
         }
         let query = &batch.query;
         let images = Activations::from_images(query.images.clone()).hide(query.hidden.clone());

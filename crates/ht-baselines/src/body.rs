@@ -11,7 +11,7 @@ use ht_generator::{ConvParameters, ParameterInit};
 
 /// Convolution layers with learned weights.
 #[derive(Module, Debug)]
-pub struct Body {
+pub(crate) struct Body {
     layers: Vec<ConvParameters>,
     #[module(skip)]
     spec: CnnSpec,
@@ -28,7 +28,7 @@ pub(crate) struct SupportPass {
 
 impl Body {
     /// Layers of a given shape with parameters drawn from a seed.
-    pub fn new(spec: &CnnSpec, seed: u64, device: &Device) -> Self {
+    pub(crate) fn new(spec: &CnnSpec, seed: u64, device: &Device) -> Self {
         let layers = (1..).zip(&spec.layers).map(|(part, layer)| {
             let mut init = ParameterInit::new(seed, part, device);
             ConvParameters::new(true, true, layer, &mut init)
@@ -40,7 +40,7 @@ impl Body {
     }
 
     /// Shape of the CNN.
-    pub fn spec(&self) -> &CnnSpec {
+    pub(crate) fn spec(&self) -> &CnnSpec {
         &self.spec
     }
 

@@ -5,7 +5,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Int, Tensor};
-use ht_cnn::{CnnSpec, GeneratedCnn, LogitsWeights, logits};
+use ht_cnn::{CnnSpec, LogitsWeights, logits};
 use ht_episodes::{EpisodeBatch, SupportSet};
 
 use crate::InnerSteps;
@@ -15,10 +15,9 @@ use crate::head::Head;
 use crate::softmax_regression::fit;
 use crate::targets::Targets;
 
-/// Convolutions under a classifier of all training classes.
+/// A classifier of all training classes.
 #[derive(Module, Debug)]
-pub struct FineTune {
-    body: Body,
+pub(crate) struct FineTune {
     classes: Head,
     #[module(skip)]
     inner: InnerSteps,
@@ -27,8 +26,7 @@ pub struct FineTune {
 }
 
 impl FineTune {
-    /// With parameters drawn from a seed.
-    pub fn new(
+    pub(crate) fn new(
         classes: usize,
         inner: InnerSteps,
         decay: f64,
@@ -37,91 +35,68 @@ impl FineTune {
         device: &Device,
     ) -> Self {
         Self {
-            body: Body::new(spec, seed, device),
             classes: Head::new(spec, classes, seed, device),
             inner,
             decay,
         }
     }
 
-    pub(crate) fn body(&self) -> &Body {
-        &self.body
-    }
-
-    pub(crate) fn body_mut(&mut self) -> &mut Body {
-        &mut self.body
-    }
-
-    /// One CNN per episode.
-    pub fn adapt(&self, support: &SupportSet) -> GeneratedCnn {
-        let [n_episodes, _] = support.labels.dims();
-        let ways = self.body.spec().ways;
-        let seen = self.body.support_pass(support);
-        let targets = Targets::of(support, ways);
-        let [_, _, n_features] = seen.features.dims();
-        let device = seen.features.device();
+    /// # Shapes
+    /// - `features`: `[E, S, P]` of the support images
+    pub(crate) fn logits(&self, features: &Tensor<3>, targets: &Targets) -> LogitsWeights {
+        let [e, _, p] = features.dims();
+        let [_, _, n] = targets.one_hot.dims();
+        let device = features.device();
         let start = LogitsWeights {
-            kernel: Tensor::zeros([n_episodes, ways, n_features], &device),
-            bias: Tensor::zeros([n_episodes, ways], &device),
+            kernel: Tensor::zeros([e, n, p], &device),
+            bias: Tensor::zeros([e, n], &device),
         };
-        let logits = fit(start, &seen.features, &targets, self.inner, self.decay);
-        self.body.cnn(support, seen, logits)
+        fit(start, features, targets, self.inner, self.decay)
     }
 
     /// The real classes of all images of a batch of training episodes.
-    pub(crate) fn classify(&self, batch: &EpisodeBatch) -> Classified {
-        let EpisodeBatch {
-            support,
-            query,
-            support_classes,
-            query_classes,
-        } = batch;
-        let [n_episodes, n_support] = support.labels.dims();
-        let [_, n_query] = query.labels.dims();
-        let ways = self.body.spec().ways;
-        // What may not be labelled must not be learned from either.
-        let is_unlabelled = support.labels.clone().greater_equal_elem(ways as i64);
-        let unlabelled = match &support.hidden {
-            Some(hidden) => hidden.clone().bool_or(is_unlabelled),
-            None => is_unlabelled,
-        };
-        let hidden = hidden_of_both(
-            Some(&unlabelled),
-            query.hidden.as_ref(),
-            [n_episodes, n_support, n_query],
-            &support.labels,
-        );
+    pub(crate) fn classify(&self, body: &Body, batch: &EpisodeBatch) -> Classified {
+        let EpisodeBatch { support, query, .. } = batch;
+        let device = support.images.device();
+        let classes = [&batch.support_classes, &batch.query_classes]
+            .map(|classes| Tensor::<2, Int>::from_data(classes.clone(), &device));
+        let labels = Tensor::cat(vec![support.labels.clone(), query.labels.clone()], 1);
+        let [n_episodes, _] = labels.dims();
         let all = SupportSet {
             images: Tensor::cat(vec![support.images.clone(), query.images.clone()], 1),
-            labels: Tensor::cat(vec![support_classes.clone(), query_classes.clone()], 1),
-            hidden,
+            labels: Tensor::cat(classes.into(), 1),
+            hidden: hidden_of_both(batch),
             absent: None,
         };
-        let seen = self.body.support_pass(&all);
-        let logits = logits(seen.features, &self.classes.weights(n_episodes));
+        let seen = body.support_pass(&all);
+        // What may not be labelled must not be learned from either.
+        let is_unlabelled = labels.greater_equal_elem(body.spec().ways as i64);
+        let hidden = match all.hidden {
+            Some(hidden) => hidden.bool_or(is_unlabelled),
+            None => is_unlabelled,
+        };
         Classified {
-            logits,
+            logits: logits(seen.features, &self.classes.weights(n_episodes)),
             labels: all.labels,
-            hidden: all.hidden,
+            hidden: Some(hidden),
             absent: None,
         }
     }
 }
 
 /// The masks of both sets side by side, if one of them has one.
-fn hidden_of_both(
-    support: Option<&Tensor<2, Bool>>,
-    query: Option<&Tensor<2, Bool>>,
-    [e, s, q]: [usize; 3],
-    like: &Tensor<2, Int>,
-) -> Option<Tensor<2, Bool>> {
-    if support.is_none() && query.is_none() {
+fn hidden_of_both(batch: &EpisodeBatch) -> Option<Tensor<2, Bool>> {
+    let EpisodeBatch { support, query, .. } = batch;
+    if support.hidden.is_none() && query.hidden.is_none() {
         return None;
     }
-    let device = like.device();
-    let mask = |hidden: Option<&Tensor<2, Bool>>, n: usize| match hidden {
+    let masks = [
+        (&support.hidden, &support.labels),
+        (&query.hidden, &query.labels),
+    ];
+    let masks = masks.map(|(hidden, labels)| match hidden {
         Some(hidden) => hidden.clone(),
-        None => Tensor::<2, Int>::zeros([e, n], &device).bool(),
-    };
-    Some(Tensor::cat(vec![mask(support, s), mask(query, q)], 1))
+        None => labels.zeros_like().bool(),
+    });
+    Some(Tensor::cat(masks.into(), 1))
 }

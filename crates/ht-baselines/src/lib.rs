@@ -26,13 +26,8 @@ mod proto_net;
 mod softmax_regression;
 mod targets;
 
-pub use anil::Anil;
 pub use baseline::{Baseline, Classified};
-pub use body::Body;
 pub use config::{BaselineConfig, BaselineError, InnerSteps};
-pub use fine_tune::FineTune;
-pub use maml::Maml;
-pub use proto_net::ProtoNet;
 
 #[cfg(test)]
 mod tests;

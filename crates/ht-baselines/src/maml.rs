@@ -4,7 +4,7 @@
 //! First order: the steps are taken as given when the query loss is differentiated, so that the
 //! gradient at the adapted weights is that of the start. Burn's autodiff cannot be nested
 //! (`Tensor::autodiff` of such a tensor is the tensor itself), so second derivatives through the
-//! convolutions are out of reach; [`Anil`](crate::Anil) has those of the logits layer.
+//! convolutions are out of reach; ANIL (`anil.rs`) has those of the logits layer.
 
 use burn::module::Module;
 use burn::tensor::activation::log_softmax;
@@ -17,10 +17,9 @@ use crate::body::{Body, SupportPass, support_pass};
 use crate::head::Head;
 use crate::targets::Targets;
 
-/// A learned start of all weights.
+/// A learned start of the logits layer; that of the convolutions is the body.
 #[derive(Module, Debug)]
-pub struct Maml {
-    body: Body,
+pub(crate) struct Maml {
     start: Head,
     #[module(skip)]
     inner: InnerSteps,
@@ -39,32 +38,22 @@ trait Combine {
 }
 
 impl Maml {
-    /// With parameters drawn from a seed.
-    pub fn new(inner: InnerSteps, spec: &CnnSpec, seed: u64, device: &Device) -> Self {
+    pub(crate) fn new(inner: InnerSteps, spec: &CnnSpec, seed: u64, device: &Device) -> Self {
         Self {
-            body: Body::new(spec, seed, device),
             start: Head::new(spec, spec.ways, seed, device),
             inner,
         }
     }
 
-    pub(crate) fn body(&self) -> &Body {
-        &self.body
-    }
-
-    pub(crate) fn body_mut(&mut self) -> &mut Body {
-        &mut self.body
-    }
-
     /// One CNN per episode.
-    pub fn adapt(&self, support: &SupportSet) -> GeneratedCnn {
+    pub(crate) fn adapt(&self, body: &Body, support: &SupportSet) -> GeneratedCnn {
         let [n_episodes, _] = support.labels.dims();
-        let spec = self.body.spec();
+        let spec = body.spec();
         let start = Weights {
-            layers: self.body.weights(n_episodes),
+            layers: body.weights(n_episodes),
             logits: self.start.weights(n_episodes),
         };
-        let weights = start.zip(&self.descend(&start, support), &AdaptedByGiven);
+        let weights = start.zip(&self.descend(spec, &start, support), &AdaptedByGiven);
         let SupportPass { statistics, .. } = support_pass(spec, &weights.layers, support);
         GeneratedCnn {
             spec: spec.clone(),
@@ -77,8 +66,7 @@ impl Maml {
 
     /// Gradient steps on the mean cross-entropy of each episode's labelled support samples, in a
     /// graph of their own.
-    fn descend(&self, start: &Weights, support: &SupportSet) -> Weights {
-        let spec = self.body.spec();
+    fn descend(&self, spec: &CnnSpec, start: &Weights, support: &SupportSet) -> Weights {
         let support = SupportSet {
             images: support.images.clone().inner(),
             labels: support.labels.clone().inner(),

@@ -63,9 +63,10 @@ pub struct EpisodeBatch {
     pub query: QuerySet,
     /// `[E, S]`, the [number](crate::PlannedClass::number) of each support sample's real class
     /// among those of its split, 0 for padding: for losses that look past the episode.
-    pub support_classes: Tensor<2, Int>,
+    /// They stay on the host: few losses want them.
+    pub support_classes: TensorData,
     /// `[E, Q]`, the same of each query image.
-    pub query_classes: Tensor<2, Int>,
+    pub query_classes: TensorData,
 }
 
 /// Images and labels of one role, on the host.
@@ -224,7 +225,7 @@ impl CollatedBatch {
 struct OnDevice {
     images: Tensor<5>,
     labels: Tensor<2, Int>,
-    classes: Tensor<2, Int>,
+    classes: TensorData,
     hidden: Option<Tensor<2, Bool>>,
 }
 
@@ -241,12 +242,10 @@ impl HostImages {
             width,
         } = shape;
         let images = TensorData::new(self.pixels, [n_episodes, n_images, channels, height, width]);
-        let integers = |values: Vec<i32>| {
-            Tensor::from_data(TensorData::new(values, [n_episodes, n_images]), device)
-        };
+        let integers = |values: Vec<i32>| TensorData::new(values, [n_episodes, n_images]);
         OnDevice {
             images: Tensor::from_data(images, device),
-            labels: integers(self.labels),
+            labels: Tensor::from_data(integers(self.labels), device),
             classes: integers(self.classes),
             hidden: mask(self.hidden, n_episodes, device),
         }

@@ -62,7 +62,7 @@ impl EpisodeList {
 
     /// SHA-256 over the episodes.
     pub fn digest(&self) -> String {
-        hex(Sha256::digest(self.lines().as_bytes()).as_ref())
+        sha256(self.lines().as_bytes())
     }
 
     fn lines(&self) -> String {
@@ -86,16 +86,17 @@ impl EpisodeList {
     }
 
     fn text_of(&self, images: &ImageSet) -> String {
+        let lines = self.lines();
         let header = Header {
             format: FORMAT,
             data_sha256: images.digest(),
             split: self.split.clone(),
             ways: self.plans.first().map_or(0, |plan| plan.ways),
             episodes: self.plans.len(),
-            episodes_sha256: self.digest(),
+            episodes_sha256: sha256(lines.as_bytes()),
         };
         let header = serde_json::to_string(&header).unwrap_or_default();
-        format!("{header}\n{}", self.lines())
+        format!("{header}\n{lines}")
     }
 
     /// Reads a list for the data that it was made of.
@@ -126,7 +127,7 @@ impl EpisodeList {
                 header.data_sha256
             )));
         }
-        if hex(Sha256::digest(rest.as_bytes()).as_ref()) != header.episodes_sha256 {
+        if sha256(rest.as_bytes()) != header.episodes_sha256 {
             return Err(bad("the episodes do not match their SHA-256".to_owned()));
         }
         let plans: Vec<EpisodePlan> = (rest.lines().enumerate())
@@ -201,6 +202,11 @@ impl ImageSet {
         }
         hex(hash.finalize().as_ref())
     }
+}
+
+/// SHA-256 as text.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(Sha256::digest(bytes).as_ref())
 }
 
 fn hex(bytes: &[u8]) -> String {

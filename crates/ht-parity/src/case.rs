@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use ht_cnn::{CnnSpec, Geometry};
 use ht_episodes::{EpisodeBatch, QuerySet, SupportSet};
 use ht_generator::WeightGenerator;
@@ -160,19 +160,12 @@ impl Case {
         let n_classes = n_classes(&description, variable);
         let config = flags.generator(description.warmup_steps, n_classes)?;
         let model = WeightGenerator::new(&config, &spec, 0, device)?;
+        let n_support = support.labels.dims()[1];
         let support_classes = match n_classes {
-            None => support.labels.zeros_like(),
+            None => TensorData::zeros::<i32, _>([1, n_support]),
             Some(n_classes) => {
                 let classes = get("in/support_classes", 1)?;
-                let n_support = support.labels.dims()[1];
-                if classes.values.len() != n_support {
-                    let n_classes = classes.values.len();
-                    let cause =
-                        format!("in/support_classes has {n_classes} values, expected {n_support}");
-                    return Err(ParityError::file(tensors, &cause));
-                }
-                real_classes(classes, n_classes, description.real_class_min)
-                    .map(|classes| classes.to_integers::<1>(device).unsqueeze())
+                real_classes(classes, n_support, n_classes, description.real_class_min)
                     .map_err(|cause| ParityError::file(tensors, &cause))?
             }
         };
@@ -198,7 +191,7 @@ impl Case {
             parameters,
             batch: EpisodeBatch {
                 support,
-                query_classes: query.labels.zeros_like(),
+                query_classes: query.labels.zeros_like().into_data(),
                 query,
                 support_classes,
             },
@@ -231,18 +224,27 @@ fn n_classes<'a>(
 }
 
 /// The real classes of the support images, counted from the head's first.
-fn real_classes(classes: &Array, n_classes: usize, first: i32) -> Result<Array, String> {
-    let counted = classes.values.iter().map(|class| class - first as f32);
-    let range = 0.0..n_classes as f32;
-    let values: Vec<f32> = counted.collect();
-    match values.iter().find(|class| !range.contains(class)) {
+fn real_classes(
+    classes: &Array,
+    n_support: usize,
+    n_classes: usize,
+    first: i32,
+) -> Result<TensorData, String> {
+    let n_values = classes.values.len();
+    if n_values != n_support {
+        return Err(format!(
+            "in/support_classes has {n_values} values, expected {n_support}"
+        ));
+    }
+    let counted: Vec<i32> = (classes.values.iter())
+        .map(|&class| class as i32 - first)
+        .collect();
+    let is_known = |&class: &i32| usize::try_from(class).is_ok_and(|class| class < n_classes);
+    match counted.iter().find(|class| !is_known(class)) {
         Some(class) => Err(format!(
             "in/support_classes has class {class} of {n_classes}, counted from {first}"
         )),
-        None => Ok(Array {
-            shape: classes.shape.clone(),
-            values,
-        }),
+        None => Ok(TensorData::new(counted, [1, n_support])),
     }
 }
 

@@ -15,10 +15,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
+use ht_episodes::sha256;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::optimizer::OptimizerState;
 use crate::{
@@ -251,7 +251,7 @@ pub(crate) fn parameters_digest(model: &Learner) -> String {
         .into_iter()
         .flat_map(f32::to_le_bytes)
         .collect();
-    hex_digest(&bytes)
+    sha256(&bytes)
 }
 
 pub(crate) fn vector_values(vector: &Tensor<1>) -> Vec<f32> {
@@ -284,28 +284,18 @@ fn write_tensors(path: &Path, tensors: NamedValues) -> Result<String, TrainError
     let file = safetensors::serialize(views, None)
         .map_err(|cause| TrainError::file("write", path, cause))?;
     write_synced(path, &file)?;
-    Ok(hex_digest(&file))
+    Ok(sha256(&file))
 }
 
-fn read_checked(folder: &Path, name: &str, sha256: &str) -> Result<Vec<u8>, TrainError> {
+fn read_checked(folder: &Path, name: &str, expected: &str) -> Result<Vec<u8>, TrainError> {
     let path = folder.join(name);
     let bytes = fs::read(&path).map_err(|cause| TrainError::file("read", &path, cause))?;
-    if hex_digest(&bytes) == sha256 {
+    if sha256(&bytes) == expected {
         Ok(bytes)
     } else {
         let cause = format!("{name} does not match the SHA-256 in {MANIFEST}");
         Err(TrainError::checkpoint(folder, cause))
     }
-}
-
-fn hex_digest(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 /// Writes a file and waits until it has reached the disk.

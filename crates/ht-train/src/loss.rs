@@ -142,9 +142,9 @@ fn class_loss(
 ) -> ClassLoss {
     let logits = head.logits(image_features);
     let left_out = model.left_out(&batch.support);
-    let classes = &batch.support_classes;
+    let classes = Tensor::from_data(batch.support_classes.clone(), &logits.device());
     ClassLoss {
-        loss: cross_entropy(&logits, classes, left_out.as_ref(), None, smoothing),
+        loss: cross_entropy(&logits, &classes, left_out.as_ref(), None, smoothing),
         logits,
     }
 }

@@ -16,7 +16,7 @@ use crate::{
 #[serde(rename_all = "kebab-case")]
 pub enum StartPart {
     /// All parameters: both must describe the same method.
-    Generator,
+    All,
     /// Those of the image encoder, and of the class head if there is one here (released code,
     /// `restore_shared_features_from`).
     ImageEncoder,
@@ -26,7 +26,7 @@ impl StartPart {
     fn has(self, parameter: &ParameterSlot) -> bool {
         let name = &parameter.name;
         match self {
-            Self::Generator => true,
+            Self::All => true,
             Self::ImageEncoder => {
                 name.starts_with("image_encoder.") || name.starts_with("class_head.")
             }
@@ -71,7 +71,7 @@ pub fn start_from(
             cause: "is missing, expected one that takes the other run's parameters".to_owned(),
         });
     }
-    let stranger = |slot: &&ParameterSlot| part == StartPart::Generator && !ours.contains(slot);
+    let stranger = |slot: &&ParameterSlot| part == StartPart::All && !ours.contains(slot);
     if let Some(slot) = theirs.iter().find(stranger) {
         let cause = format!("its parameter {} has no place here", slot.name);
         return Err(TrainError::checkpoint(checkpoint, cause));

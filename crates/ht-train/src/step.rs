@@ -1,7 +1,7 @@
 //! One step: the gradient of a meta-batch, worked off in micro-batches.
 
 use burn::tensor::{Device, Tensor};
-use ht_baselines::{Baseline, Classified};
+use ht_baselines::Classified;
 use ht_episodes::{CollatedBatch, stream};
 use ht_generator::Pass;
 
@@ -70,7 +70,9 @@ impl Objective {
     /// Images of a micro-batch that are classified.
     fn n_images(&self, model: &Learner, batch: &CollatedBatch) -> usize {
         match (model, self.of) {
-            (Learner::Baseline(Baseline::FineTune(_)), _) => batch.n_support() + batch.n_query(),
+            (Learner::Baseline(baseline), _) if baseline.learns_from_all_images() => {
+                batch.n_support() + batch.n_query()
+            }
             (_, TrainingObjective::Episodes) => batch.n_query(),
             (_, TrainingObjective::ClassHead) => batch.n_support(),
         }
@@ -137,7 +139,8 @@ fn micro_step(
         (Learner::Generator(model), TrainingObjective::ClassHead) => {
             let ClassLoss { loss, logits } =
                 image_encoder_loss(model, &batch, &objective.loss, pass);
-            (loss, logits, batch.support_classes, batch.support.hidden)
+            let classes = Tensor::from_data(batch.support_classes, device);
+            (loss, logits, classes, batch.support.hidden)
         }
         (Learner::Baseline(model), _) => {
             let Classified {

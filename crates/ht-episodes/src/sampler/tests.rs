@@ -164,7 +164,7 @@ fn turned_classes_count_four_times_in_training_only() {
         .map(|index| sampler.plan(1, Split::Train, index))
         .collect();
     let batch = collate(sampler.images(), &plans).to_device(&burn::tensor::Device::flex());
-    let classes: Vec<i64> = batch.support_classes.into_data().iter().collect();
+    let classes: Vec<i64> = batch.support_classes.iter().collect();
     let of_plans = plans.iter().flat_map(EpisodePlan::support);
     assert_eq!(
         classes,

@@ -7,6 +7,7 @@ use ht_parity::import_checkpoint;
 use ht_train::{ExperimentConfig, RunDir, RunInfo};
 use serde_json::json;
 
+use super::train::run_info;
 use super::{Outcome, absolute, next_free};
 use crate::args::ImportArgs;
 use crate::device::DeviceName;
@@ -23,13 +24,12 @@ pub(crate) fn run(args: &ImportArgs) -> Result<Outcome> {
     let device = DeviceName::default();
     let compute = device.compute(Some(1))?;
     let imported = import_checkpoint(&args.checkpoint, &config, &compute.device)?;
+    let data = args.data.as_deref().map(absolute).transpose()?;
     let info = RunInfo {
-        data: args.data.as_deref().map(absolute).transpose()?,
-        device: device.to_string(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        start: Some(absolute(&args.checkpoint)?),
-        start_part: None,
+        // It was trained elsewhere.
         machine: None,
+        start: Some(absolute(&args.checkpoint)?),
+        ..run_info(data, device)
     };
     let run = RunDir::create(&path, &config, &info)?;
     let n_parameters = imported.n_parameters();

@@ -12,24 +12,21 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
-use ht_train::{
-    EpisodeRecords, Experiment, ExperimentConfig, RunDir, RunInfo, TrainOutcome, TrainReport, train,
-};
+use ht_train::{EpisodeRecords, Experiment, ExperimentConfig, RunDir, TrainOutcome, TrainReport};
 use serde_json::json;
 
 use self::report::{Recorded, Results};
 use self::rows::{Row, Rows};
-use super::train::stop_on_ctrl_c;
-use super::{Outcome, absolute, machine};
+use super::train::{run_info, stop_on_ctrl_c, watched};
+use super::{Outcome, absolute};
 use crate::args::ReproduceArgs;
-use crate::progress::{TrainProgress, print, say};
+use crate::progress::{print, say};
 
 /// Trains and measures rows, or checks one against what is recorded.
 pub(crate) fn run(args: &ReproduceArgs) -> Result<Outcome> {
     let rows = Rows::read(&args.table)?;
-    let results = Results::read(&args.results)?;
     if let Some(id) = &args.check {
-        return check(rows.get(id)?, &results, args);
+        return check(rows.get(id)?, args);
     }
     let stop = stop_on_ctrl_c()?;
     for row in rows.chosen(&args.rows)? {
@@ -55,7 +52,8 @@ pub(crate) fn run(args: &ReproduceArgs) -> Result<Outcome> {
 }
 
 /// Trains a row again, from nothing, and compares it with what is recorded.
-fn check(row: &Row, results: &Results, args: &ReproduceArgs) -> Result<Outcome> {
+fn check(row: &Row, args: &ReproduceArgs) -> Result<Outcome> {
+    let results = Results::read(&args.results)?;
     let recorded = results
         .get(&row.id)
         .with_context(|| format!("{} has no row {}", args.results.display(), row.id))?;
@@ -127,12 +125,7 @@ fn finished(
     let experiment = Experiment::resolve(config, data.as_deref())?;
     let run = open(path, &experiment.config, data, args)?;
     say(&format!("{}: training in {}", row.id, path.display()));
-    let mut progress = TrainProgress::new(experiment.config.training.meta_batch as u64);
-    let outcome = train(&experiment, &run, &compute, stop, &mut |event| {
-        progress.observe(event);
-    });
-    progress.finish();
-    match outcome? {
+    match watched(&experiment, &run, &compute, stop)? {
         TrainOutcome::Finished(report) => Ok(Some(report)),
         TrainOutcome::Interrupted { step } => {
             say(&format!(
@@ -159,14 +152,7 @@ fn open(
     if path.exists() {
         return Ok(RunDir::open(path)?);
     }
-    let info = RunInfo {
-        data,
-        device: args.compute.device.to_string(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        machine: Some(machine()),
-        start: None,
-        start_part: None,
-    };
+    let info = run_info(data, args.compute.device);
     Ok(RunDir::create(path, config, &info)?)
 }
 

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 use ht_train::{
-    Experiment, ExperimentConfig, RunDir, RunInfo, StartPart, TrainError, TrainOutcome,
+    Compute, Experiment, ExperimentConfig, RunDir, RunInfo, StartPart, TrainError, TrainOutcome,
     TrainReport, start_from, train,
 };
 use serde_json::json;
 
 use super::{Outcome, absolute, experiment_config, machine, next_free};
 use crate::args::TrainArgs;
+use crate::device::DeviceName;
 use crate::progress::{TrainProgress, print, say};
 
 /// Trains, or goes on with a run.
@@ -39,7 +40,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
         RunDir::open(&path)?
     } else {
         let other = match (&args.start, &args.image_encoder_from) {
-            (Some(run), _) => Some((run, StartPart::Generator)),
+            (Some(run), _) => Some((run, StartPart::All)),
             (None, Some(run)) => Some((run, StartPart::ImageEncoder)),
             (None, None) => None,
         };
@@ -48,12 +49,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
             None => None,
         };
         let info = RunInfo {
-            data,
-            device: args.compute.device.to_string(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            machine: Some(machine()),
             start: start.as_ref().map(|(checkpoint, _)| checkpoint.clone()),
             start_part: start.as_ref().map(|&(_, part)| part),
+            ..run_info(data, args.compute.device)
         };
         let run = RunDir::create(&path, &experiment.config, &info)?;
         if let Some((checkpoint, part)) = start {
@@ -77,12 +75,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
         compute.n_threads,
         path.display(),
     ));
-    let mut progress = TrainProgress::new(config.training.meta_batch as u64);
-    let outcome = train(&experiment, &run, &compute, &stop, &mut |event| {
-        progress.observe(event);
-    });
-    progress.finish();
-    match outcome? {
+    match watched(&experiment, &run, &compute, &stop)? {
         TrainOutcome::Finished(report) => {
             report_result(&report, args);
             Ok(Outcome::Done)
@@ -99,6 +92,33 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
             ));
             Ok(Outcome::Interrupted)
         }
+    }
+}
+
+/// Trains and shows how far it is.
+pub(super) fn watched(
+    experiment: &Experiment,
+    run: &RunDir,
+    compute: &Compute,
+    stop: &AtomicBool,
+) -> Result<TrainOutcome> {
+    let mut progress = TrainProgress::new(experiment.config.training.meta_batch as u64);
+    let outcome = train(experiment, run, compute, stop, &mut |event| {
+        progress.observe(event);
+    });
+    progress.finish();
+    Ok(outcome?)
+}
+
+/// What a run that starts from nothing runs on.
+pub(super) fn run_info(data: Option<PathBuf>, device: DeviceName) -> RunInfo {
+    RunInfo {
+        data,
+        device: device.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        machine: Some(machine()),
+        start: None,
+        start_part: None,
     }
 }
 
