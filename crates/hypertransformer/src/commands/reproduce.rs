@@ -12,11 +12,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
-use ht_train::{EpisodeRecords, Experiment, ExperimentConfig, RunDir, TrainOutcome, TrainReport};
+use ht_cnn::NormStatistics;
+use ht_episodes::Split;
+use ht_train::{
+    EpisodeRecords, Experiment, ExperimentConfig, RunDir, RunInfo, StartPart, TrainOutcome,
+    TrainReport, load_learner, measure, start_from,
+};
 use serde_json::json;
 
-use self::report::{Recorded, Results};
-use self::rows::{Row, Rows};
+use self::report::{OtherStatistics, Recorded, Results};
+use self::rows::{Row, Tables};
 use super::train::{run_info, stop_on_ctrl_c, watched};
 use super::{Outcome, absolute};
 use crate::args::ReproduceArgs;
@@ -24,12 +29,12 @@ use crate::progress::{print, say};
 
 /// Trains and measures rows, or checks one against what is recorded.
 pub(crate) fn run(args: &ReproduceArgs) -> Result<Outcome> {
-    let rows = Rows::read(&args.table)?;
+    let tables = Tables::read(&args.table)?;
     if let Some(id) = &args.check {
-        return check(rows.get(id)?, args);
+        return check(tables.get(id)?, args);
     }
     let stop = stop_on_ctrl_c()?;
-    for row in rows.chosen(&args.rows)? {
+    for row in tables.chosen(&args.rows)? {
         let Some(report) = finished(row, &args.runs.join(&row.id), args, &stop)? else {
             return Ok(Outcome::Interrupted);
         };
@@ -41,10 +46,10 @@ pub(crate) fn run(args: &ReproduceArgs) -> Result<Outcome> {
         print(&format!("{:40} {}", row.id, report.test));
     }
     let mut results = Results::read(&args.results)?;
-    compare(&rows, &mut results, args)?;
+    compare(&tables, &mut results, args)?;
     results.write(&args.results)?;
-    report::write_tables(&rows, &results, &args.document)?;
-    figure::write_all(&results, &args.figures)?;
+    report::write_tables(&tables, &results, &args.document)?;
+    figure::write_all(&tables, &results, &args.figures)?;
     if args.json {
         print(&json!({ "rows": results.rows }).to_string());
     }
@@ -123,7 +128,7 @@ fn finished(
     let data = data_folder(row, args)?;
     let compute = args.compute.device.compute(args.compute.threads)?;
     let experiment = Experiment::resolve(config, data.as_deref())?;
-    let run = open(path, &experiment.config, data, args)?;
+    let run = open(row, path, &experiment.config, data, args)?;
     say(&format!("{}: training in {}", row.id, path.display()));
     match watched(&experiment, &run, &compute, stop)? {
         TrainOutcome::Finished(report) => Ok(Some(report)),
@@ -144,6 +149,7 @@ fn finished(
 }
 
 fn open(
+    row: &Row,
     path: &Path,
     config: &ExperimentConfig,
     data: Option<PathBuf>,
@@ -153,7 +159,26 @@ fn open(
         return Ok(RunDir::open(path)?);
     }
     let info = run_info(data, args.compute.device);
-    Ok(RunDir::create(path, config, &info)?)
+    let Some(start) = &row.start else {
+        return Ok(RunDir::create(path, config, &info)?);
+    };
+    let other = args.runs.join(start);
+    if RunDir::report(&other)?.is_none() {
+        bail!(
+            "{} starts from {start}, which is not done: run that row first",
+            row.id
+        );
+    }
+    let checkpoint = absolute(&RunDir::best_checkpoint(&other)?)?;
+    let info = RunInfo {
+        start: Some(checkpoint.clone()),
+        start_part: Some(StartPart::All),
+        ..info
+    };
+    let run = RunDir::create(path, config, &info)?;
+    let device = args.compute.device.compute(args.compute.threads)?.device;
+    start_from(&run, &checkpoint, StartPart::All, config, &device).inspect_err(|_| run.remove())?;
+    Ok(run)
 }
 
 fn data_folder(row: &Row, args: &ReproduceArgs) -> Result<Option<PathBuf>> {
@@ -170,9 +195,9 @@ fn data_folder(row: &Row, args: &ReproduceArgs) -> Result<Option<PathBuf>> {
 }
 
 /// Compares each row with the one that it names, where both have been run on the same episodes.
-fn compare(rows: &Rows, results: &mut Results, args: &ReproduceArgs) -> Result<()> {
+fn compare(tables: &Tables, results: &mut Results, args: &ReproduceArgs) -> Result<()> {
     let records = |id: &str| RunDir::records_of(&args.runs.join(id));
-    for row in &rows.all {
+    for row in tables.rows() {
         let Some(against) = &row.against else {
             continue;
         };
@@ -213,12 +238,14 @@ fn recorded(row: &Row, report: &TrainReport, args: &ReproduceArgs) -> Result<Rec
         against: None,
         behind: None,
         behind_ci95: None,
+        other_statistics: other_statistics(row, &own, args)?,
         pixel_nn: report.pixel_nn.mean,
         channels: config.cnn.channels,
         cnn_weights: spec.n_weights(),
         cnn_multiply_adds: spec.n_multiply_adds(),
         config: row.config.clone(),
         set: row.set.clone(),
+        start: row.start.clone(),
         seed: config.seed,
         train_episodes: report.train_episodes,
         hours: report.train_seconds / 3600.0,
@@ -227,4 +254,41 @@ fn recorded(row: &Row, report: &TrainReport, args: &ReproduceArgs) -> Result<Rec
         parameters_sha256: report.parameters_sha256.clone(),
         episodes_sha256: own.measured.episodes_sha256,
     })
+}
+
+/// A generator under the statistics that it was not trained with, on the same episodes. The records
+/// stay in the run, so that it is measured once.
+fn other_statistics(
+    row: &Row,
+    own: &EpisodeRecords,
+    args: &ReproduceArgs,
+) -> Result<Option<OtherStatistics>> {
+    let config = row.experiment()?;
+    if config.generator.is_none() {
+        return Ok(None);
+    }
+    let norm_statistics = match own.measured.norm_statistics {
+        NormStatistics::QueryBatch => NormStatistics::Support,
+        NormStatistics::Support => NormStatistics::QueryBatch,
+    };
+    let run = args.runs.join(&row.id);
+    let path = run.join(format!("test-{}.jsonl", norm_statistics.name()));
+    if !path.exists() {
+        let compute = args.compute.device.compute(args.compute.threads)?;
+        let experiment = Experiment::resolve(config, data_folder(row, args)?.as_deref())?;
+        let (mut model, config, _) =
+            load_learner(&RunDir::best_checkpoint(&run)?, &compute.device)?;
+        model.set_norm_statistics(norm_statistics);
+        let episodes = experiment.fixed_episodes(Split::Test, config.evaluation.test_episodes);
+        measure(&model, &config, &episodes, &compute)?.write(&path)?;
+    }
+    let other = EpisodeRecords::read(&path)?;
+    let (accuracy, change) = (other.accuracy(), other.minus(own)?);
+    Ok(Some(OtherStatistics {
+        norm_statistics,
+        accuracy: accuracy.mean,
+        ci95: accuracy.ci95,
+        change: change.mean,
+        change_ci95: change.ci95,
+    }))
 }

@@ -1,24 +1,34 @@
 //! The rows of the tables: trained once, left alone when done, checked against what is recorded.
 
 use std::fs;
+use std::path::Path;
 
 use crate::support::{command, error, json, root, scratch, stderr};
 
 const ROWS: &str = "
-[[row]]
+[[table]]
+title = 'small ones'
+
+[[table.row]]
 id = 'small'
 title = 'a small one'
 config = 'configs/smoke.toml'
 paper = 50.0
 
-[[row]]
+[[table.row]]
 id = 'other'
 title = 'another seed'
 config = 'configs/smoke.toml'
 set = ['seed=2']
 against = 'small'
 
-[[row]]
+[[table.row]]
+id = 'further'
+title = 'gone on'
+config = 'configs/smoke.toml'
+start = 'small'
+
+[[table.row]]
 id = 'absent'
 title = 'waits for its data'
 config = 'configs/omniglot-5way-1shot.toml'
@@ -52,8 +62,12 @@ fn rows_are_trained_once_and_written_into_the_document() {
     ];
     let reproduce = |args: &[&'static str]| [&["reproduce"], args, &places[..]].concat();
 
-    let first = json(&reproduce(&["small", "other"]));
-    assert_eq!(first["rows"].as_array().map(Vec::len), Some(2));
+    error(
+        &reproduce(&["further"]),
+        &["further starts from small", "run that row first"],
+    );
+    let first = json(&reproduce(&["small", "other", "further"]));
+    assert_eq!(first["rows"].as_array().map(Vec::len), Some(3));
     let [small, other] = [&first["rows"][0], &first["rows"][1]];
     assert_eq!(small["paper"], 50.0);
     assert_eq!(other["against"], "small");
@@ -63,12 +77,13 @@ fn rows_are_trained_once_and_written_into_the_document() {
 
     let document = fs::read_to_string(&document).expect("text");
     assert!(
-        document.starts_with("before\n<!-- rows -->\n| row |"),
+        document.starts_with("before\n<!-- rows -->\n\n### small ones\n\n| row |"),
         "{document}"
     );
     assert!(document.ends_with("<!-- /rows -->\nafter\n"), "{document}");
     for part in [
         "`small` | a small one",
+        "`further` | gone on",
         "`absent` | waits for its data | | not run",
     ] {
         assert!(document.contains(part), "{document}");
@@ -76,6 +91,20 @@ fn rows_are_trained_once_and_written_into_the_document() {
     assert!(!document.contains("old"));
     let figure = fs::read_to_string(folder.path().join("figures/accuracy-channels.svg"));
     assert!(figure.expect("drawn").contains("channels of the CNN"));
+
+    // Each generator is tested under both statistics, on the same episodes.
+    let run = Path::new(&runs).join("small").display().to_string();
+    let args = ["evaluate", "--run", &run, "--norm-statistics", "support"];
+    let measured = json(&args);
+    let under = &small["other_statistics"];
+    assert_eq!(under["norm_statistics"], "support");
+    assert_eq!(under["accuracy"], measured["accuracy"]);
+    let change = number(&under["accuracy"]) - number(&small["accuracy"]);
+    assert!((number(&under["change"]) - change).abs() < 1e-9, "{small}");
+    // A row that goes on from another is not that row.
+    let further = &first["rows"][2];
+    assert_eq!(further["start"], "small");
+    assert_ne!(further["parameters_sha256"], small["parameters_sha256"]);
 
     // What is done is left alone, and what is recorded is found again.
     let output = command(&reproduce(&["small"])).output().expect("started");
@@ -102,7 +131,7 @@ fn rows_are_trained_once_and_written_into_the_document() {
 
     error(
         &reproduce(&["nothing"]),
-        &["no row nothing", "small, other, absent"],
+        &["no row nothing", "small, other, further, absent"],
     );
     error(
         &reproduce(&["absent"]),
@@ -115,10 +144,14 @@ fn rows_are_trained_once_and_written_into_the_document() {
 #[test]
 fn the_rows_of_the_repository_can_be_trained() {
     let text = fs::read_to_string(root().join("configs/reproduce/rows.toml")).expect("text");
-    let rows: toml::Table = text.parse().expect("TOML");
-    let rows = rows["row"].as_array().expect("rows");
-    assert!(rows.len() >= 10);
+    let tables: toml::Table = text.parse().expect("TOML");
+    let tables = tables["table"].as_array().expect("tables");
+    let rows = tables
+        .iter()
+        .flat_map(|table| table["row"].as_array().expect("rows"));
+    let mut n_rows = 0;
     for row in rows {
+        n_rows += 1;
         let mut args = vec!["inspect", row["config"].as_str().expect("a config")];
         let changes = row.get("set").and_then(toml::Value::as_array);
         for change in changes.into_iter().flatten() {
@@ -126,6 +159,7 @@ fn the_rows_of_the_repository_can_be_trained() {
         }
         assert!(json(&args)["cnn_weights"].as_u64() > Some(0));
     }
+    assert!(n_rows >= 40);
 }
 
 #[test]

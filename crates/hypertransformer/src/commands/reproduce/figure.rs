@@ -3,11 +3,15 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
+use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::report::{Recorded, Results};
+use super::rows::Tables;
 
-const SIZE: (u32, u32) = (640, 400);
+/// Size of a panel, and panels side by side.
+const PANEL: (u32, u32) = (560, 380);
+const COLUMNS: usize = 2;
 
 /// What a figure has on its horizontal axis.
 struct Axis {
@@ -39,36 +43,71 @@ const AXES: [Axis; 4] = [
     },
 ];
 
-/// Draws all figures into a folder.
-pub(super) fn write_all(results: &Results, folder: &Path) -> Result<()> {
-    if results.rows.is_empty() {
+/// Draws all figures into a folder: one for each axis, with a panel for each table.
+pub(super) fn write_all(tables: &Tables, results: &Results, folder: &Path) -> Result<()> {
+    let panels: Vec<Panel<'_>> = (tables.all.iter())
+        .map(|table| Panel {
+            title: &table.title,
+            rows: (table.rows.iter())
+                .filter_map(|row| results.get(&row.id))
+                .collect(),
+        })
+        .filter(|panel| panel.rows.len() > 1)
+        .collect();
+    if panels.is_empty() {
         return Ok(());
     }
     std::fs::create_dir_all(folder)
         .with_context(|| format!("cannot write {}", folder.display()))?;
     for axis in &AXES {
         let path = folder.join(axis.file);
-        draw(results, axis, &path)
+        draw(&panels, axis, &path)
             .map_err(|cause| anyhow!("cannot write {}: {cause}", path.display()))?;
     }
     Ok(())
 }
 
-fn draw(results: &Results, axis: &Axis, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    let area = SVGBackend::new(path, SIZE).into_drawing_area();
+/// The measured rows of one table.
+struct Panel<'a> {
+    title: &'a str,
+    rows: Vec<&'a Recorded>,
+}
+
+fn draw(panels: &[Panel<'_>], axis: &Axis, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let n_rows = panels.len().div_ceil(COLUMNS);
+    let size = (PANEL.0 * COLUMNS as u32, PANEL.1 * n_rows as u32);
+    let area = SVGBackend::new(path, size).into_drawing_area();
     area.fill(&WHITE)?;
-    let xs = || results.rows.iter().map(axis.of);
+    for (panel, area) in panels.iter().zip(area.split_evenly((n_rows, COLUMNS))) {
+        draw_panel(panel, axis, &area)?;
+    }
+    area.present()?;
+    Ok(())
+}
+
+fn draw_panel(
+    panel: &Panel<'_>,
+    axis: &Axis,
+    area: &DrawingArea<SVGBackend<'_>, Shift>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let rows = &panel.rows;
+    let xs = || rows.iter().map(|row| (axis.of)(row));
     let least = xs().fold(f64::MAX, f64::min) * 0.7;
     let most = xs().fold(0.0, f64::max) * 1.6;
-    let lowest = results.rows.iter().map(|row| row.accuracy - row.ci95);
-    // Room for the names below the points.
-    let names = 1.2 * results.rows.len() as f64;
-    let lowest = (lowest.fold(100.0, f64::min) - 2.0 - names).max(0.0);
-    let mut chart = ChartBuilder::on(&area)
+    let lowest = rows.iter().map(|row| row.accuracy - row.ci95);
+    let highest = rows.iter().map(|row| row.accuracy + row.ci95);
+    let (lowest, highest) = (lowest.fold(100.0, f64::min), highest.fold(0.0, f64::max));
+    // Room for the names below the points: a line each.
+    let names = (highest - lowest).max(2.0) * (0.2 + 0.09 * rows.len() as f64);
+    let mut chart = ChartBuilder::on(area)
         .margin(12)
+        .caption(panel.title, ("sans-serif", 14))
         .x_label_area_size(36)
         .y_label_area_size(44)
-        .build_cartesian_2d((least.max(1e-3)..most).log_scale(), lowest..100.0)?;
+        .build_cartesian_2d(
+            (least.max(1e-3)..most).log_scale(),
+            (lowest - names).max(0.0)..(highest + 1.0).min(100.0),
+        )?;
     chart
         .configure_mesh()
         .light_line_style(WHITE)
@@ -76,7 +115,7 @@ fn draw(results: &Results, axis: &Axis, path: &Path) -> Result<(), Box<dyn std::
         .y_desc("test accuracy, %, with 95 % intervals")
         .x_labels(6)
         .draw()?;
-    for (at, row) in results.rows.iter().enumerate() {
+    for (at, row) in rows.iter().enumerate() {
         let colour = Palette99::pick(at).to_rgba();
         let (x, y) = ((axis.of)(row), row.accuracy);
         let (low, high) = (y - row.ci95, y + row.ci95);
@@ -92,6 +131,5 @@ fn draw(results: &Results, axis: &Axis, path: &Path) -> Result<(), Box<dyn std::
         .label_font(("sans-serif", 11))
         .background_style(WHITE.mix(0.8))
         .draw()?;
-    area.present()?;
     Ok(())
 }

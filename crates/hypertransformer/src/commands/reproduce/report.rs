@@ -7,10 +7,21 @@ use anyhow::{Context, Result, bail};
 use ht_cnn::NormStatistics;
 use serde::{Deserialize, Serialize};
 
-use super::rows::Rows;
+use super::rows::{Row, Tables};
 
 /// Where the table stands in the document.
 const MARKS: [&str; 2] = ["<!-- rows -->", "<!-- /rows -->"];
+
+/// A row under the batch-norm statistics that it was not trained with.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct OtherStatistics {
+    pub(super) norm_statistics: NormStatistics,
+    pub(super) accuracy: f64,
+    pub(super) ci95: f64,
+    /// What is gained by them, paired by episode.
+    pub(super) change: f64,
+    pub(super) change_ci95: f64,
+}
 
 /// One measured row.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,12 +37,15 @@ pub(super) struct Recorded {
     pub(super) against: Option<String>,
     pub(super) behind: Option<f64>,
     pub(super) behind_ci95: Option<f64>,
+    pub(super) other_statistics: Option<OtherStatistics>,
     pub(super) pixel_nn: f64,
     pub(super) channels: usize,
     pub(super) cnn_weights: usize,
     pub(super) cnn_multiply_adds: usize,
     pub(super) config: PathBuf,
     pub(super) set: Vec<String>,
+    /// The row that it started from.
+    pub(super) start: Option<String>,
     pub(super) seed: u64,
     pub(super) train_episodes: u64,
     pub(super) hours: f64,
@@ -91,8 +105,8 @@ fn replace(path: &Path, text: &str) -> Result<()> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Puts the table of all rows between its marks in the document.
-pub(super) fn write_tables(rows: &Rows, results: &Results, document: &Path) -> Result<()> {
+/// Puts the tables between their marks in the document.
+pub(super) fn write_tables(tables: &Tables, results: &Results, document: &Path) -> Result<()> {
     let text = std::fs::read_to_string(document)
         .with_context(|| format!("cannot read {}", document.display()))?;
     let [start, end] = MARKS.map(|mark| text.find(mark));
@@ -105,31 +119,44 @@ pub(super) fn write_tables(rows: &Rows, results: &Results, document: &Path) -> R
         );
     };
     let (before, after) = (&text[..start], &text[end..]);
-    let table = table(rows, results);
-    replace(document, &format!("{before}{}\n{table}{after}", MARKS[0]))
+    let text: String = (tables.all.iter())
+        .map(|table| {
+            format!(
+                "\n### {}\n\n{HEAD}{}\n",
+                table.title,
+                lines(&table.rows, results)
+            )
+        })
+        .collect();
+    replace(document, &format!("{before}{}\n{text}{after}", MARKS[0]))
 }
 
-fn table(rows: &Rows, results: &Results) -> String {
-    let mut table = String::from(
-        "| row | what | method, statistics | test accuracy | n | paper | behind the row above it is compared with | episodes, hours |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- |\n",
-    );
-    for row in &rows.all {
+const HEAD: &str = "| row | what | method, statistics | test accuracy | n | paper | behind | under the other statistics | episodes, hours |\n\
+                    | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
+
+fn lines(rows: &[Row], results: &Results) -> String {
+    let mut lines = String::new();
+    for row in rows {
         let (id, title) = (&row.id, &row.title);
         let paper = row
             .paper
             .map_or(String::new(), |paper| format!("{paper:.1}"));
         let Some(found) = results.get(id) else {
-            let _ = writeln!(table, "| `{id}` | {title} | | not run | | {paper} | | |");
+            let _ = writeln!(lines, "| `{id}` | {title} | | not run | | {paper} | | | |");
             continue;
         };
         let behind = match (found.behind, found.behind_ci95) {
             (Some(behind), Some(ci95)) => format!("{behind:+.2} ± {ci95:.2}"),
             _ => String::new(),
         };
+        let other = found.other_statistics.map_or(String::new(), |other| {
+            let name = other.norm_statistics.name();
+            let (change, ci95) = (other.change, other.change_ci95);
+            format!("{name}: {:.2}, {change:+.2} ± {ci95:.2}", other.accuracy)
+        });
         let _ = writeln!(
-            table,
-            "| `{id}` | {title} | {}, {} | **{:.2} ± {:.2}** | {} | {paper} | {behind} | {}, {:.2} |",
+            lines,
+            "| `{id}` | {title} | {}, {} | **{:.2} ± {:.2}** | {} | {paper} | {behind} | {other} | {}, {:.2} |",
             found.method,
             found.norm_statistics.name(),
             found.accuracy,
@@ -139,5 +166,5 @@ fn table(rows: &Rows, results: &Results) -> String {
             found.hours,
         );
     }
-    table
+    lines
 }

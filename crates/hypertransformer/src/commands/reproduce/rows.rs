@@ -26,6 +26,8 @@ pub(super) struct Row {
     pub(super) paper: Option<f64>,
     /// The row that it is compared with, episode by episode.
     pub(super) against: Option<String>,
+    /// The row whose best checkpoint it starts from, or none for random parameters.
+    pub(super) start: Option<String>,
 }
 
 impl Row {
@@ -42,23 +44,34 @@ impl Row {
     }
 }
 
-/// All rows.
+/// Rows that are read together, since they are tests of the same kind.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Rows {
+pub(super) struct Table {
+    /// Its heading.
+    pub(super) title: String,
+    /// Its rows, in order.
     #[serde(rename = "row")]
-    pub(super) all: Vec<Row>,
+    pub(super) rows: Vec<Row>,
 }
 
-impl Rows {
+/// All tables.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tables {
+    #[serde(rename = "table")]
+    pub(super) all: Vec<Table>,
+}
+
+impl Tables {
     /// Reads the file.
     pub(super) fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read {}", path.display()))?;
-        let rows: Self =
+        let tables: Self =
             toml::from_str(&text).with_context(|| format!("cannot read {}", path.display()))?;
         let mut ids = HashSet::new();
-        for row in &rows.all {
+        for row in tables.rows() {
             let is_name = row
                 .id
                 .chars()
@@ -70,20 +83,34 @@ impl Rows {
                     row.id
                 );
             }
+            // A row starts from one above it, so that rows cannot start from each other.
+            if let Some(start) = row.start.as_ref().filter(|start| !ids.contains(start)) {
+                bail!(
+                    "{}: row {} starts from {start:?}, expected a row above it",
+                    path.display(),
+                    row.id
+                );
+            }
         }
-        for row in &rows.all {
+        for row in tables.rows() {
             if let Some(against) = &row.against {
-                rows.get(against)
+                tables
+                    .get(against)
                     .with_context(|| format!("row {}", row.id))?;
             }
         }
-        Ok(rows)
+        Ok(tables)
+    }
+
+    /// The rows of all tables, in order.
+    pub(super) fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.all.iter().flat_map(|table| &table.rows)
     }
 
     /// The row with an id.
     pub(super) fn get(&self, id: &str) -> Result<&Row> {
-        self.all.iter().find(|row| row.id == id).with_context(|| {
-            let known: Vec<&str> = self.all.iter().map(|row| row.id.as_str()).collect();
+        self.rows().find(|row| row.id == id).with_context(|| {
+            let known: Vec<&str> = self.rows().map(|row| row.id.as_str()).collect();
             format!("no row {id}, expected one of {}", known.join(", "))
         })
     }
@@ -91,7 +118,7 @@ impl Rows {
     /// The rows with these ids, or all.
     pub(super) fn chosen(&self, ids: &[String]) -> Result<Vec<&Row>> {
         if ids.is_empty() {
-            return Ok(self.all.iter().collect());
+            return Ok(self.rows().collect());
         }
         ids.iter().map(|id| self.get(id)).collect()
     }
