@@ -41,6 +41,7 @@ fn batch(irregular: bool, device: &Device) -> EpisodeBatch {
     let size = EpisodeSpec {
         irregular: irregular.then_some(Irregular {
             min_ways: 2,
+            max_ways: None,
             min_shots: 1,
         }),
         ..EpisodeSpec::new(4, 3, 4)

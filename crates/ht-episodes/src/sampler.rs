@@ -240,10 +240,13 @@ impl EpisodeSampler {
         let EpisodeSpec {
             ways, irregular, ..
         } = self.spec;
-        let Some(Irregular { min_ways, .. }) = irregular else {
+        let Some(Irregular {
+            min_ways, max_ways, ..
+        }) = irregular
+        else {
             return (0..ways).collect();
         };
-        let drawn = rng.random_range(min_ways..=ways);
+        let drawn = rng.random_range(min_ways..=max_ways.unwrap_or(ways));
         let mut labels = index::sample(rng, ways, drawn).into_vec();
         labels.sort_unstable();
         labels

@@ -25,6 +25,9 @@ use crate::{EpisodeError, ImageSet, ImageShape};
 
 pub use glyphs::GlyphsConfig;
 
+pub(crate) use decode::{decode_file, fit};
+pub(crate) use folder::{find_classes, is_picture};
+
 /// How many colour channels images are read with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -119,6 +122,11 @@ impl ImageSource {
             height: size,
             width: size,
         }
+    }
+
+    /// Whether the images are drawings: bright ink on black.
+    pub fn is_drawings(&self) -> bool {
+        matches!(self, Self::Glyphs(_) | Self::Omniglot { .. })
     }
 
     /// Reads or draws the whole data set.

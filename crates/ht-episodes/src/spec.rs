@@ -100,12 +100,16 @@ impl Division {
 }
 
 /// Episodes of different sizes: ways are drawn per episode, shots per class, uniformly
-/// between these and the largest.
+/// between these and the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Irregular {
     /// Fewest ways.
     pub min_ways: usize,
+    /// Most ways; none for N. With fewer, some labels are never used: a generator of N labels is
+    /// tested on smaller episodes.
+    #[serde(default)]
+    pub max_ways: Option<usize>,
     /// Fewest shots of a class.
     pub min_shots: usize,
 }
@@ -195,16 +199,25 @@ impl EpisodeSpec {
         }
         if let Some(Irregular {
             min_ways,
+            max_ways,
             min_shots,
         }) = self.irregular
         {
+            let max_ways = max_ways.unwrap_or(self.ways);
             for (key, value, least, most, expected) in [
+                (
+                    "episodes.irregular.max_ways",
+                    max_ways,
+                    2,
+                    self.ways,
+                    "2 to episodes.ways",
+                ),
                 (
                     "episodes.irregular.min_ways",
                     min_ways,
                     2,
-                    self.ways,
-                    "2 to episodes.ways",
+                    max_ways,
+                    "2 to the most ways",
                 ),
                 (
                     "episodes.irregular.min_shots",

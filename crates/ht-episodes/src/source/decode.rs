@@ -22,7 +22,7 @@ const MAX_IMAGES: usize = 1_000_000;
 const MAX_FITTED_GIB: u64 = 32;
 
 /// Reads and decodes a PNG or JPEG file.
-pub(super) fn decode_file(path: &Path) -> Result<DynamicImage, EpisodeError> {
+pub(crate) fn decode_file(path: &Path) -> Result<DynamicImage, EpisodeError> {
     let file = File::open(path).map_err(|cause| EpisodeError::unreadable(path, cause))?;
     decode(BufReader::new(file)).map_err(|cause| EpisodeError::unreadable(path, cause))
 }
@@ -106,7 +106,7 @@ pub(super) fn raw_len(sides: [usize; 3]) -> Result<usize, String> {
 
 /// Scales the shorter side to that of `shape` and cuts out the centre; one channel is grey,
 /// three are colours. Returns C, H, W bytes.
-pub(super) fn fit(image: &DynamicImage, shape: ImageShape) -> Vec<u8> {
+pub(crate) fn fit(image: &DynamicImage, shape: ImageShape) -> Vec<u8> {
     let side = shape.height as u32;
     let (width, height) = (image.width(), image.height());
     let short = width.min(height);

@@ -56,7 +56,7 @@ pub(super) fn read_class(
 }
 
 /// Collects, in order of names, every folder below `folder` that directly holds pictures.
-pub(super) fn find_classes(
+pub(crate) fn find_classes(
     root: &Path,
     folder: &Path,
     depth: usize,
@@ -104,7 +104,7 @@ fn unreadable_count(folder: &Path) -> EpisodeError {
     EpisodeError::unreadable(folder, format!("more than {MAX_IMAGES} images"))
 }
 
-pub(super) fn is_picture(path: &Path) -> bool {
+pub(crate) fn is_picture(path: &Path) -> bool {
     path.extension().is_some_and(|extension| {
         ["png", "jpg", "jpeg"]
             .iter()

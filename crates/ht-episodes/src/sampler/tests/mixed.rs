@@ -11,6 +11,7 @@ fn mixed() -> EpisodeSpec {
         },
         irregular: Some(Irregular {
             min_ways: 2,
+            max_ways: None,
             min_shots: 1,
         }),
         removal: Removal {
@@ -50,6 +51,16 @@ proptest! {
         }
         prop_assert_eq!(plan.removed.is_empty(), split != Split::Train);
         prop_assert_eq!(&plan, &sampler.plan(seed, split, index));
+    }
+
+    #[test]
+    fn small_episodes_use_any_of_the_labels(seed: u64, index: u64) {
+        let irregular = Irregular { min_ways: 2, max_ways: Some(2), min_shots: 3 };
+        let spec = EpisodeSpec { irregular: Some(irregular), ..EpisodeSpec::new(5, 3, 2) };
+        let plan = sampler(spec).plan(seed, Split::Test, index);
+        prop_assert_eq!((plan.ways, plan.classes.len()), (5, 2));
+        prop_assert_eq!((0..5).filter(|&label| plan.has_label(label)).count(), 2);
+        prop_assert!(plan.classes.iter().all(|class| class.support.len() == 3));
     }
 
     #[test]
@@ -188,11 +199,15 @@ fn impossible_mixtures_say_why() {
     let irregular = |min_ways, min_shots| EpisodeSpec {
         irregular: Some(Irregular {
             min_ways,
+            max_ways: Some(4),
             min_shots,
         }),
         ..base
     };
-    check(irregular(6, 1), "min_ways is 6");
+    check(
+        irregular(5, 1),
+        "min_ways is 5, expected 2 to the most ways",
+    );
     check(irregular(2, 0), "min_shots is 0");
     let unbalanced = |spec| EpisodeSpec {
         balance: ClassBalance::Unbalanced,
