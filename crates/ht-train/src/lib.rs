@@ -18,6 +18,7 @@
 //! stores and loads.
 
 mod accuracy;
+mod calibration;
 mod checkpoint;
 mod config;
 mod error;
@@ -40,6 +41,7 @@ mod step;
 mod train;
 
 pub use accuracy::Accuracy;
+pub use calibration::{Calibration, CalibrationReport, EpisodeLogits, Threshold, episode_logits};
 pub use checkpoint::{CheckpointInfo, load_learner, save_parameters};
 pub use config::{
     DataConfig, EpisodesConfig, EvaluationConfig, ExperimentConfig, Override, TrainingConfig,

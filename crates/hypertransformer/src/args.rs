@@ -64,6 +64,13 @@ pub(crate) struct BenchArgs {
     pub(crate) json: bool,
 }
 
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if 0.0 < share && share < 1.0 => Ok(share),
+        _ => Err("expected a number between 0 and 1".to_owned()),
+    }
+}
+
 fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err("expected a number from 1 on".to_owned()),
@@ -155,6 +162,12 @@ pub(crate) struct EvaluateArgs {
     /// Normalise query images with other statistics than in training.
     #[arg(long, value_enum)]
     pub(crate) norm_statistics: Option<NormName>,
+    /// Change what it is measured on: a key of episodes, evaluation, data or split.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<Override>,
+    /// Share of images of other classes that may be accepted, for the rejection threshold.
+    #[arg(long, default_value_t = 0.05, value_parser = share)]
+    pub(crate) false_accept_rate: f64,
     /// Folder of the data set [default: the run's].
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,

@@ -1,12 +1,19 @@
 //! `hypertransformer evaluate`: a trained generator or baseline on fixed episodes.
 
 use anyhow::{Result, bail};
-use ht_train::{Accuracy, Experiment, RunDir, TrainingObjective, load_learner, measure};
+use ht_episodes::Split;
+use ht_train::{
+    Accuracy, Calibration, CalibrationReport, Compute, Experiment, ExperimentConfig, FixedEpisodes,
+    Learner, Override, RunDir, TrainingObjective, episode_logits, load_learner, measure,
+};
 use serde_json::json;
 
 use super::Outcome;
-use crate::args::EvaluateArgs;
+use crate::args::{EvaluateArgs, SplitName};
 use crate::progress::{print, say};
+
+/// Sections of an experiment that say what a method is measured on.
+const MEASURED_ON: [&str; 4] = ["episodes.", "evaluation.", "data.", "split."];
 
 /// Evaluates the best checkpoint of a run.
 pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
@@ -31,6 +38,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
             place.display()
         );
     }
+    let config = measured_on(&config, &args.overrides)?;
     let experiment = Experiment::resolve(config, data.as_deref())?;
     let config = &experiment.config;
     let fixed = if let Some(list) = &args.episodes_from {
@@ -52,8 +60,10 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     }
     let accuracy = records.accuracy();
     let pixel_nn = Accuracy::of(&fixed.pixel_nearest_neighbour());
+    let calibrated = calibrated(&model, &experiment, &fixed, args, &compute);
     let measured = &records.measured;
     if args.json {
+        let (calibration, report) = calibrated.unzip();
         let object = json!({
             "run": place,
             "method": measured.method,
@@ -65,6 +75,8 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
             "parameters_sha256": measured.parameters_sha256,
             "pixel_nn_accuracy": pixel_nn.mean,
             "norm_statistics": measured.norm_statistics,
+            "calibration": calibration,
+            "calibration_report": report,
             "step": info.step,
             "device": args.compute.device.to_string(),
         });
@@ -77,6 +89,77 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
             measured.norm_statistics.name()
         ));
         print(&format!("pixel nearest   {pixel_nn}"));
+        if let Some((calibration, report)) = calibrated {
+            for line in calibration_lines(&calibration, &report) {
+                print(&line);
+            }
+        }
     }
     Ok(Outcome::Done)
+}
+
+/// The experiment with other episodes than those of its training.
+fn measured_on(config: &ExperimentConfig, overrides: &[Override]) -> Result<ExperimentConfig> {
+    let changed = ExperimentConfig::parse(&config.to_toml(), "the run's config", overrides)?;
+    let differences = config.differences(&changed);
+    let is_other = |key: &&String| !MEASURED_ON.iter().any(|section| key.starts_with(section));
+    if let Some(key) = differences.iter().find(is_other) {
+        bail!("--set {key}: expected a key of episodes, evaluation, data or split");
+    }
+    if config.episodes.ways != changed.episodes.ways {
+        bail!(
+            "--set episodes.ways: the CNNs have {} labels; for smaller episodes set \
+             episodes.irregular={{min_ways=.., max_ways=.., min_shots=..}}",
+            config.episodes.ways
+        );
+    }
+    Ok(changed)
+}
+
+/// Fits temperature and thresholds on as many validation episodes, and measures them on these; not
+/// on validation episodes themselves.
+fn calibrated(
+    model: &Learner,
+    experiment: &Experiment,
+    fixed: &FixedEpisodes<'_>,
+    args: &EvaluateArgs,
+    compute: &Compute,
+) -> Option<(Calibration, CalibrationReport)> {
+    if matches!(args.split, SplitName::Validation) {
+        return None;
+    }
+    let n_episodes = fixed.list.plans().len() as u64;
+    let validation = experiment.fixed_episodes(Split::Validation, n_episodes);
+    let logits = |episodes| episode_logits(model, episodes, compute);
+    let calibration = Calibration::fit(&logits(&validation), args.false_accept_rate);
+    let report = calibration.measure(&logits(fixed));
+    Some((calibration, report))
+}
+
+/// What a person reads of a calibration.
+pub(super) fn calibration_lines(
+    calibration: &Calibration,
+    report: &CalibrationReport,
+) -> [String; 2] {
+    let false_accepts = report.false_accepts.map_or_else(
+        || "no other classes to measure them on".to_owned(),
+        |share| {
+            format!(
+                "{:.2} ± {:.2} % accepted where {:.1} were allowed; {:.2} ± {:.2} % of query images",
+                share.mean,
+                share.ci95,
+                100.0 * calibration.false_accept_rate,
+                report.accepts.mean,
+                report.accepts.ci95,
+            )
+        },
+    );
+    [
+        format!(
+            "calibration     temperature {:.3} (from {} validation episodes), expected calibration \
+             error {:.2} %, {:.2} % without it",
+            calibration.temperature, calibration.episodes, report.ece_after, report.ece_before
+        ),
+        format!("other classes   {false_accepts}"),
+    ]
 }

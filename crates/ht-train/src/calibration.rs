@@ -1,0 +1,374 @@
+//! Knowing what it does not know: how sure a CNN may be of an answer, and when it should give none.
+//!
+//! A temperature (Guo et al., *On Calibration of Modern Neural Networks*, ICML 2017) and, for each
+//! number of classes, the lowest probability that is accepted are fitted on validation episodes. The
+//! threshold is the one at which a given share of images of other classes is taken for one of the
+//! episode's; classes of the test say whether it holds.
+
+use ht_cnn::Activations;
+use ht_episodes::{EpisodeBatch, EpisodePlan, PlannedClass, collate};
+use serde::{Deserialize, Serialize};
+
+use crate::parallel::map_in_order;
+use crate::{Accuracy, Compute, FixedEpisodes, Learner, Reliability};
+
+/// Episodes whose images may stand for images of other classes.
+const NEIGHBOURS: usize = 8;
+/// Temperatures that are searched.
+const TEMPERATURES: [f64; 2] = [0.05, 20.0];
+
+/// The logits that a method gives to the images of one episode.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EpisodeLogits {
+    /// Classes that the episode has; others of the N labels have no probability.
+    pub classes: usize,
+    /// Query images: N logits and the right label.
+    pub known: Vec<(Vec<f32>, usize)>,
+    /// Images of classes that the episode does not have: N logits.
+    pub unknown: Vec<Vec<f32>>,
+}
+
+/// The logits of a method on fixed episodes.
+///
+/// Images of other classes are query images of the episodes that follow. Under query-batch
+/// statistics they are normalised by themselves, apart from the query images.
+///
+/// `model` must be on the device of `compute`, without autodiff.
+pub fn episode_logits(
+    model: &Learner,
+    episodes: &FixedEpisodes<'_>,
+    compute: &Compute,
+) -> Vec<EpisodeLogits> {
+    let plans = episodes.list.plans();
+    let jobs = (0..plans.len()).map(|at| (model.clone(), at)).collect();
+    map_in_order(jobs, compute.n_threads, |(model, at): (Learner, usize)| {
+        let (plan, strangers) = (&plans[at], strangers(plans, at));
+        let logits = |plan: &EpisodePlan| -> Vec<(Vec<f32>, usize)> {
+            if plan.query().next().is_none() {
+                return Vec::new();
+            }
+            let batch = collate(episodes.images, std::slice::from_ref(plan));
+            let EpisodeBatch { support, query, .. } = batch.to_device(&compute.device);
+            let images = Activations::from_images(query.images);
+            let logits = model.adapt(&support).classify(images).into_data();
+            let logits: Vec<f32> = logits.iter::<f32>().collect();
+            let labels = plan.query().map(|image| image.label.unwrap_or(plan.ways));
+            logits
+                .chunks(plan.ways)
+                .map(<[f32]>::to_vec)
+                .zip(labels)
+                .collect()
+        };
+        EpisodeLogits {
+            classes: (0..plan.ways).filter(|&n| plan.has_label(n)).count(),
+            known: logits(plan),
+            unknown: (logits(&strangers).into_iter())
+                .map(|(logits, _)| logits)
+                .collect(),
+        }
+    })
+}
+
+/// An episode with the same support set, and as query images those of classes that it does not have,
+/// at most as many as its own.
+fn strangers(plans: &[EpisodePlan], at: usize) -> EpisodePlan {
+    let plan = &plans[at];
+    let mut room = plan.query().count();
+    let mut classes: Vec<PlannedClass> = plan.classes.clone();
+    for class in &mut classes {
+        class.query.clear();
+    }
+    let following = plans.iter().cycle().skip(at + 1).take(NEIGHBOURS);
+    for other in following.flat_map(|plan| &plan.classes) {
+        if classes.iter().any(|class| class.class == other.class) {
+            continue;
+        }
+        let query: Vec<usize> = other.query.iter().copied().take(room).collect();
+        room -= query.len();
+        classes.push(PlannedClass {
+            label: None,
+            support: Vec::new(),
+            unlabelled: Vec::new(),
+            query,
+            ..other.clone()
+        });
+    }
+    EpisodePlan {
+        classes,
+        query_changes: Vec::new(),
+        ..plan.clone()
+    }
+}
+
+/// The lowest probability that is accepted in episodes of one size.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Threshold {
+    /// Classes of the episode.
+    pub classes: usize,
+    /// Probability of the best label, in [0, 1].
+    pub probability: f64,
+}
+
+/// What makes probabilities of logits, and answers of probabilities.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// Logits are divided by it.
+    pub temperature: f64,
+    /// Share of images of other classes that is accepted at the thresholds.
+    pub false_accept_rate: f64,
+    /// In order of the classes; empty where no other classes were there to fit them on.
+    pub thresholds: Vec<Threshold>,
+    /// Episodes that it was fitted on.
+    pub episodes: usize,
+}
+
+/// A calibration on episodes that it was not fitted on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CalibrationReport {
+    /// Expected calibration error of the logits as they are, in percent, over 15 bins.
+    pub ece_before: f64,
+    /// The same at the temperature.
+    pub ece_after: f64,
+    /// Percent of images of other classes that are accepted, if there were any.
+    pub false_accepts: Option<Accuracy>,
+    /// Percent of query images that are accepted.
+    pub accepts: Accuracy,
+    /// Percent of query images that are accepted and right.
+    pub right_accepts: Accuracy,
+}
+
+impl Calibration {
+    /// Fits temperature and thresholds.
+    ///
+    /// `false_accept_rate` is in (0, 1).
+    pub fn fit(episodes: &[EpisodeLogits], false_accept_rate: f64) -> Self {
+        let temperature = temperature(episodes);
+        let mut sizes: Vec<usize> = episodes.iter().map(|episode| episode.classes).collect();
+        sizes.sort_unstable();
+        sizes.dedup();
+        let thresholds = sizes.into_iter().filter_map(|classes| {
+            let of_size = (episodes.iter()).filter(|episode| episode.classes == classes);
+            let unknown = of_size.flat_map(|episode| &episode.unknown);
+            let mut best: Vec<f64> = unknown
+                .map(|logits| best_label(logits, temperature).1)
+                .collect();
+            best.sort_unstable_by(|a, b| b.total_cmp(a));
+            // So many may pass; the first that may not is below the threshold.
+            let n_passing = (best.len() as f64 * false_accept_rate).round() as usize;
+            let first_refused = *best.get(n_passing)?;
+            Some(Threshold {
+                classes,
+                probability: first_refused.next_up().min(1.0),
+            })
+        });
+        Self {
+            temperature,
+            false_accept_rate,
+            thresholds: thresholds.collect(),
+            episodes: episodes.len(),
+        }
+    }
+
+    /// The threshold of episodes with a number of classes, or of the nearest number that was seen.
+    pub fn threshold(&self, classes: usize) -> Option<f64> {
+        let nearest =
+            (self.thresholds.iter()).min_by_key(|threshold| threshold.classes.abs_diff(classes));
+        nearest.map(|threshold| threshold.probability)
+    }
+
+    /// Measures it on other episodes.
+    pub fn measure(&self, episodes: &[EpisodeLogits]) -> CalibrationReport {
+        let reliability = |temperature: f64| {
+            let known = episodes.iter().flat_map(|episode| &episode.known);
+            let answers = known.map(|(logits, label)| {
+                let (best, probability) = best_label(logits, temperature);
+                (probability, best == *label)
+            });
+            100.0 * Reliability::of(answers, Reliability::BINS).ece()
+        };
+        let is_accepted = |episode: &EpisodeLogits, probability: f64| {
+            let threshold = self.threshold(episode.classes);
+            threshold.is_none_or(|threshold| probability >= threshold)
+        };
+        let known = |counts: fn(bool) -> bool| {
+            let of_episode = |episode: &EpisodeLogits| {
+                share(&episode.known, |(logits, label)| {
+                    let (best, probability) = best_label(logits, self.temperature);
+                    is_accepted(episode, probability) && counts(best == *label)
+                })
+            };
+            Accuracy::of(&episodes.iter().filter_map(of_episode).collect::<Vec<_>>())
+        };
+        let unknown: Vec<f64> = (episodes.iter())
+            .filter_map(|episode| {
+                share(&episode.unknown, |logits| {
+                    is_accepted(episode, best_label(logits, self.temperature).1)
+                })
+            })
+            .collect();
+        CalibrationReport {
+            ece_before: reliability(1.0),
+            ece_after: reliability(self.temperature),
+            false_accepts: (!unknown.is_empty()).then(|| Accuracy::of(&unknown)),
+            accepts: known(|_| true),
+            right_accepts: known(|is_right| is_right),
+        }
+    }
+}
+
+/// Share of items for which something holds; none where there is no item.
+fn share<T>(items: &[T], holds: impl Fn(&T) -> bool) -> Option<f64> {
+    let n_holding = items.iter().filter(|item| holds(item)).count();
+    (!items.is_empty()).then(|| n_holding as f64 / items.len() as f64)
+}
+
+/// The label with the largest logit, and its probability at a temperature.
+fn best_label(logits: &[f32], temperature: f64) -> (usize, f64) {
+    let best = (1..logits.len()).fold(0, |best, n| if logits[n] > logits[best] { n } else { best });
+    (best, (-surprise(logits, best, temperature)).exp())
+}
+
+/// Minus the logarithm of a label's probability at a temperature.
+fn surprise(logits: &[f32], label: usize, temperature: f64) -> f64 {
+    let own = f64::from(logits[label]);
+    let largest = logits.iter().copied().fold(f32::MIN, f32::max);
+    let largest = f64::from(largest);
+    let powers = logits
+        .iter()
+        .map(|&logit| ((f64::from(logit) - largest) / temperature).exp());
+    powers.sum::<f64>().ln() + (largest - own) / temperature
+}
+
+/// The temperature of the lowest mean surprise: golden-section search over its logarithm, of which
+/// the mean is unimodal (it is convex in the inverse).
+fn temperature(episodes: &[EpisodeLogits]) -> f64 {
+    let mean_surprise = |log: f64| {
+        let known = episodes.iter().flat_map(|episode| &episode.known);
+        let (sum, n) = known.fold((0.0, 0.0), |(sum, n), (logits, label)| {
+            (sum + surprise(logits, *label, log.exp()), n + 1.0)
+        });
+        sum / f64::max(n, 1.0)
+    };
+    let ratio = (5f64.sqrt() - 1.0) / 2.0;
+    let [mut low, mut high] = TEMPERATURES.map(f64::ln);
+    for _ in 0..40 {
+        let step = ratio * (high - low);
+        if mean_surprise(high - step) < mean_surprise(low + step) {
+            high = low + step;
+        } else {
+            low += (1.0 - ratio) * (high - low);
+        }
+    }
+    f64::midpoint(low, high).exp()
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::RngExt;
+
+    use super::*;
+
+    /// Episodes whose logits are `sharpness` times those of calibrated answers: the right label is
+    /// drawn by the probabilities that the logits have at that temperature.
+    fn episodes(n: usize, sharpness: f64, seed: u64) -> Vec<EpisodeLogits> {
+        let mut rng = ht_episodes::stream(seed, "calibration", 0, 0);
+        let classes = 4;
+        let mut logits = |scale: f64| -> Vec<f64> {
+            (0..classes)
+                .map(|_| scale * rng.random_range(-1.0..1.0))
+                .collect()
+        };
+        let scores: Vec<(Vec<f64>, Vec<f64>)> =
+            (0..n * 10).map(|_| (logits(3.0), logits(1.0))).collect();
+        let sharp = |scores: &[f64]| -> Vec<f32> {
+            scores
+                .iter()
+                .map(|score| (score * sharpness) as f32)
+                .collect()
+        };
+        let mut draw = |scores: &[f64]| {
+            let powers: Vec<f64> = scores.iter().map(|score| score.exp()).collect();
+            let mut rest = rng.random_range(0.0..powers.iter().sum::<f64>());
+            let drawn = powers.iter().position(|power| {
+                rest -= power;
+                rest < 0.0
+            });
+            drawn.unwrap_or(0)
+        };
+        (scores.chunks(10))
+            .map(|scores| EpisodeLogits {
+                classes,
+                known: (scores.iter())
+                    .map(|(known, _)| (sharp(known), draw(known)))
+                    .collect(),
+                unknown: scores.iter().map(|(_, unknown)| sharp(unknown)).collect(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_temperature_undoes_what_made_logits_too_sharp() {
+        for sharpness in [0.4, 1.0, 3.0] {
+            let found = Calibration::fit(&episodes(2000, sharpness, 1), 0.05);
+            let apart = (found.temperature / sharpness - 1.0).abs();
+            assert!(apart < 0.05, "{sharpness}: {}", found.temperature);
+            let report = found.measure(&episodes(2000, sharpness, 2));
+            assert!(report.ece_after < 1.5, "{report:?}");
+            let was_wrong = (sharpness - 1.0).abs() > 0.5;
+            assert_eq!(report.ece_before > 5.0, was_wrong, "{report:?}");
+        }
+    }
+
+    #[test]
+    fn as_many_strangers_pass_as_were_allowed() {
+        let found = Calibration::fit(&episodes(3000, 2.0, 3), 0.1);
+        let report = found.measure(&episodes(3000, 2.0, 4));
+        let false_accepts = report.false_accepts.expect("strangers");
+        let allowed = 3.0 * false_accepts.ci95;
+        assert!((false_accepts.mean - 10.0).abs() < allowed, "{report:?}");
+        // Query images are told from strangers: far more of them pass.
+        assert!(report.accepts.mean > 30.0, "{report:?}");
+        assert!(report.right_accepts.mean <= report.accepts.mean);
+        let own = found.measure(&episodes(3000, 2.0, 3));
+        let exact = own.false_accepts.expect("strangers").mean;
+        assert!((exact - 10.0).abs() < 1e-6, "{exact}");
+    }
+
+    #[test]
+    fn without_strangers_everything_is_accepted() {
+        let mut known = episodes(50, 1.0, 5);
+        known.iter_mut().for_each(|episode| episode.unknown.clear());
+        let found = Calibration::fit(&known, 0.05);
+        assert_eq!(found.thresholds, []);
+        let report = found.measure(&known);
+        assert_eq!(report.false_accepts, None);
+        assert!((report.accepts.mean - 100.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_nearest_size_decides() {
+        let threshold = |classes, probability| Threshold {
+            classes,
+            probability,
+        };
+        let calibration = Calibration {
+            temperature: 1.0,
+            false_accept_rate: 0.05,
+            thresholds: vec![threshold(2, 0.9), threshold(5, 0.7)],
+            episodes: 1,
+        };
+        assert_eq!(calibration.threshold(2), Some(0.9));
+        assert_eq!(calibration.threshold(4), Some(0.7));
+        assert_eq!(calibration.threshold(20), Some(0.7));
+    }
+
+    #[test]
+    fn absent_labels_have_no_share() {
+        let (best, probability) = best_label(&[0.0, 1.0, -1e9], 2.0);
+        assert_eq!(best, 1);
+        assert!((probability - 1.0 / (1.0 + (-0.5f64).exp())).abs() < 1e-12);
+    }
+}
