@@ -12,31 +12,30 @@ use anyhow::{Context, Result};
 use toml::{Table, Value};
 
 const BELOW_TRAINING: &[&str] = &["ht-baselines", "ht-cnn", "ht-episodes", "ht-generator"];
+const UP_TO_TRAINING: &[&str] = &["ht-cnn", "ht-episodes", "ht-generator", "ht-train"];
 /// Which crate may use which of ours: the architecture.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("ht-episodes", &[]),
     ("ht-cnn", &[]),
     ("ht-generator", &["ht-cnn", "ht-episodes"]),
     ("ht-baselines", &["ht-cnn", "ht-episodes", "ht-generator"]),
     ("ht-train", BELOW_TRAINING),
-    (
-        "ht-parity",
-        &["ht-cnn", "ht-episodes", "ht-generator", "ht-train"],
-    ),
+    ("ht-parity", UP_TO_TRAINING),
+    ("ht-runtime", &[]),
+    ("ht-bundle", &["ht-runtime"]),
     (
         "hypertransformer",
         &[
+            "ht-bundle",
             "ht-cnn",
             "ht-episodes",
             "ht-generator",
             "ht-parity",
+            "ht-runtime",
             "ht-train",
         ],
     ),
-    (
-        "ht-benches",
-        &["ht-cnn", "ht-episodes", "ht-generator", "ht-train"],
-    ),
+    ("ht-benches", UP_TO_TRAINING),
     ("xtask", &[]),
 ];
 

@@ -1,0 +1,262 @@
+//! A bundle in memory, and the folder that it becomes.
+//!
+//! ```text
+//! cnn/
+//!   weights.safetensors   every weight under its name
+//!   golden.safetensors    images and the logits they must give
+//!   cnn.htcnn             the device file of ht-runtime
+//!   manifest.json         all else, with the SHA-256 of each file; written last
+//! ```
+//!
+//! The folder is made under another name beside its place and renamed when everything in it has
+//! reached the disk.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::cnn::check_values;
+use crate::document::{Document, FileDigest};
+use crate::{BundleError, Cnn, Manifest, Precision, tensors};
+
+/// The manifest's file.
+pub const MANIFEST_FILE: &str = "manifest.json";
+/// The weights' file.
+pub const WEIGHTS_FILE: &str = "weights.safetensors";
+/// The golden images' file.
+pub const GOLDEN_FILE: &str = "golden.safetensors";
+/// The file of `ht-runtime`.
+pub const DEVICE_FILE: &str = "cnn.htcnn";
+
+const MAX_MANIFEST_BYTES: u64 = 1 << 20;
+const MAX_FILE_BYTES: u64 = 64 << 20;
+
+/// A generated CNN with all that is needed to use it and to prove that it is used rightly.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bundle {
+    /// Labels, preprocessing, temperature, where it comes from.
+    pub manifest: Manifest,
+    /// The weights.
+    pub cnn: Cnn,
+    /// Images and the logits they must give.
+    pub golden: Golden,
+}
+
+/// Images and the logits that the generator's own CNN gave for them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Golden {
+    /// `[B, C, H, W]`, preprocessed; at least one image.
+    pub images: Vec<u8>,
+    /// `[B, N]`.
+    pub logits: Vec<f32>,
+}
+
+impl Bundle {
+    /// Checks everything that [`Bundle::read`] would refuse.
+    ///
+    /// # Errors
+    /// The first field that is wrong.
+    pub fn check(&self) -> Result<(), BundleError> {
+        self.cnn.check()?;
+        self.manifest.check(self.cnn.image, self.cnn.n_labels())?;
+        let image_len = self.cnn.image.n_values();
+        let n_images = self.golden.images.len() / image_len.max(1);
+        if n_images == 0 || self.golden.images.len() != n_images * image_len {
+            let found = self.golden.images.len();
+            let cause = format!("{found} bytes, expected some images of {image_len}");
+            return Err(BundleError::value("golden.images", cause));
+        }
+        let n_logits = n_images * self.cnn.n_labels();
+        check_values("golden.logits".to_owned(), &self.golden.logits, n_logits)
+    }
+
+    /// Writes the bundle's folder, in the place of an earlier bundle if there is one.
+    ///
+    /// # Errors
+    /// Values that make no bundle; a folder that exists and is no bundle; a disk that says no.
+    pub fn write(&self, folder: &Path) -> Result<(), BundleError> {
+        self.check()?;
+        let is_bundle = folder.join(MANIFEST_FILE).is_file();
+        if folder.exists() && !is_bundle && !is_empty(folder) {
+            let cause = "it exists and is no bundle; name another folder";
+            return Err(BundleError::file("write", folder, cause));
+        }
+        let [partial, old] = siblings(folder)?;
+        let failed = |cause: String| BundleError::file("write", folder, cause);
+        remove(&partial)?;
+        remove(&old)?;
+        fs::create_dir_all(&partial)
+            .map_err(|cause| BundleError::file("write", &partial, cause))?;
+
+        let mut files = BTreeMap::new();
+        for (name, bytes) in [
+            (
+                WEIGHTS_FILE,
+                tensors::weights_file(&self.cnn).map_err(failed)?,
+            ),
+            (
+                GOLDEN_FILE,
+                tensors::golden_file(&self.cnn, &self.golden).map_err(failed)?,
+            ),
+            (DEVICE_FILE, self.device_file(Precision::Float32)?),
+        ] {
+            if bytes.len() as u64 > MAX_FILE_BYTES {
+                let cause = format!(
+                    "{name} would have {} bytes, at most 64 MB are read",
+                    bytes.len()
+                );
+                return Err(failed(cause));
+            }
+            write_synced(&partial.join(name), &bytes)?;
+            let digest = FileDigest {
+                bytes: bytes.len(),
+                sha256: sha256(&bytes),
+            };
+            files.insert(name.to_owned(), digest);
+        }
+        let document = Document::of(self, self.cost()?, files);
+        let mut text =
+            serde_json::to_string_pretty(&document).map_err(|cause| failed(cause.to_string()))?;
+        text.push('\n');
+        if text.len() as u64 > MAX_MANIFEST_BYTES {
+            return Err(failed("its manifest would have more than 1 MB".to_owned()));
+        }
+        write_synced(&partial.join(MANIFEST_FILE), text.as_bytes())?;
+        let rename = |from: &Path, to: &Path| {
+            fs::rename(from, to).map_err(|cause| BundleError::file("write", to, cause))
+        };
+        if folder.exists() {
+            rename(folder, &old)?;
+        }
+        rename(&partial, folder)?;
+        remove(&old)?;
+        sync_parent(folder)
+    }
+
+    /// Reads and checks a bundle's folder.
+    ///
+    /// # Errors
+    /// A folder that is no bundle, was written by a newer version, is damaged (the file is named),
+    /// or holds values that make no network.
+    pub fn read(folder: &Path) -> Result<Self, BundleError> {
+        let manifest_path = folder.join(MANIFEST_FILE);
+        let text = read_bounded(&manifest_path, MAX_MANIFEST_BYTES)?;
+        let document =
+            Document::parse(&text).map_err(|cause| BundleError::damaged(&manifest_path, cause))?;
+        let files = [WEIGHTS_FILE, GOLDEN_FILE, DEVICE_FILE];
+        if let Some(name) = document
+            .files
+            .keys()
+            .find(|name| !files.contains(&name.as_str()))
+        {
+            let cause = format!("files: {name:.80} is no file of a bundle");
+            return Err(BundleError::damaged(&manifest_path, cause));
+        }
+        let weights = read_checked(folder, WEIGHTS_FILE, &document)?;
+        let golden = read_checked(folder, GOLDEN_FILE, &document)?;
+        let device = read_checked(folder, DEVICE_FILE, &document)?;
+
+        let cost = document.cost;
+        let cnn = tensors::read_weights(&weights, &document.network, document.labels.len())
+            .map_err(|cause| BundleError::damaged(&folder.join(WEIGHTS_FILE), cause))?;
+        let golden = tensors::read_golden(&golden, &cnn)
+            .map_err(|cause| BundleError::damaged(&folder.join(GOLDEN_FILE), cause))?;
+        let bundle = Self {
+            manifest: document.into_manifest(),
+            cnn,
+            golden,
+        };
+        let check = bundle.check().and_then(|()| bundle.cost());
+        let found = check.map_err(|cause| BundleError::damaged(&manifest_path, cause))?;
+        if found != cost {
+            let cause = format!("cost: states {cost:?}, the network has {found:?}");
+            return Err(BundleError::damaged(&manifest_path, cause));
+        }
+        if bundle.device_file(Precision::Float32)? != device {
+            let cause = format!("is not made of {WEIGHTS_FILE} and {MANIFEST_FILE}");
+            return Err(BundleError::damaged(&folder.join(DEVICE_FILE), cause));
+        }
+        Ok(bundle)
+    }
+}
+
+/// SHA-256 in hexadecimal digits.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Where the folder is made, and where an earlier one waits.
+fn siblings(folder: &Path) -> Result<[PathBuf; 2], BundleError> {
+    let name = folder
+        .file_name()
+        .ok_or_else(|| BundleError::file("write", folder, "expected a path that ends in a name"))?;
+    let name = name.to_string_lossy();
+    Ok(["partial", "old"].map(|end| folder.with_file_name(format!(".{name}.{end}"))))
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+fn remove(folder: &Path) -> Result<(), BundleError> {
+    match fs::remove_dir_all(folder) {
+        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+            Err(BundleError::file("remove", folder, cause))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), BundleError> {
+    let write = || {
+        let mut file = File::create(path)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    };
+    write().map_err(|cause: std::io::Error| BundleError::file("write", path, cause))
+}
+
+/// The rename itself reaches the disk, where the system can say so.
+fn sync_parent(folder: &Path) -> Result<(), BundleError> {
+    let parent = folder
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    if cfg!(unix) {
+        let synced = File::open(parent).and_then(|file| file.sync_all());
+        synced.map_err(|cause| BundleError::file("write", parent, cause))?;
+    }
+    Ok(())
+}
+
+/// Reads a file, but never more than a limit.
+fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, BundleError> {
+    let file = File::open(path).map_err(|cause| BundleError::file("read", path, cause))?;
+    let mut bytes = Vec::new();
+    file.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|cause| BundleError::file("read", path, cause))?;
+    if bytes.len() as u64 > limit {
+        let cause = format!("more than {limit} bytes");
+        return Err(BundleError::damaged(path, cause));
+    }
+    Ok(bytes)
+}
+
+/// Reads a file that must have the digest of the manifest.
+fn read_checked(folder: &Path, name: &str, document: &Document) -> Result<Vec<u8>, BundleError> {
+    let path = folder.join(name);
+    let expected = document.files.get(name).ok_or_else(|| {
+        BundleError::damaged(&folder.join(MANIFEST_FILE), format!("files: no {name}"))
+    })?;
+    let bytes = read_bounded(&path, MAX_FILE_BYTES)?;
+    if bytes.len() != expected.bytes || sha256(&bytes) != expected.sha256 {
+        let cause = format!("does not match its size and SHA-256 in {MANIFEST_FILE}");
+        return Err(BundleError::damaged(&path, cause));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,160 @@
+//! A bundle's folder: what is written is read again, and nothing else is.
+
+use std::fs;
+
+use ht_bundle::{Bundle, DEVICE_FILE, GOLDEN_FILE, MANIFEST_FILE, WEIGHTS_FILE};
+
+use crate::sample;
+
+#[test]
+fn what_is_written_is_read_again_and_verifies() {
+    for bundle in [sample::paper(5), sample::mixed()] {
+        let parent = tempfile::tempdir().expect("a folder");
+        let folder = parent.path().join("cnn");
+        bundle.write(&folder).expect("a folder that can be written");
+        let read = Bundle::read(&folder).expect("a bundle");
+        assert_eq!(read, bundle);
+        let verification = read.verify().expect("a network");
+        assert!(verification.passed(), "{verification:?}");
+        assert_eq!(verification.same_label, verification.images);
+        // Nothing stays beside it, and it can be written again in its own place.
+        read.write(&folder).expect("the same place");
+        assert_eq!(fs::read_dir(parent.path()).expect("a folder").count(), 1);
+    }
+}
+
+#[test]
+fn other_weights_do_not_verify() {
+    let mut bundle = sample::paper(5);
+    bundle.cnn.layers[2].shift[3] += 0.01;
+    let verification = bundle.verify().expect("a network");
+    assert!(!verification.passed(), "{verification:?}");
+}
+
+#[test]
+fn a_folder_that_is_no_bundle_is_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let picture = folder.path().join("picture.png");
+    fs::write(&picture, b"mine").expect("a file");
+    let error = sample::paper(5).write(folder.path()).expect_err("not ours");
+    assert!(error.to_string().contains("no bundle"), "{error}");
+    assert_eq!(fs::read(&picture).expect("still there"), b"mine");
+}
+
+#[test]
+fn a_changed_file_is_named() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let folder = parent.path().join("cnn");
+    let bundle = sample::paper(5);
+    for name in [WEIGHTS_FILE, GOLDEN_FILE, DEVICE_FILE] {
+        bundle.write(&folder).expect("a folder");
+        let path = folder.join(name);
+        let mut bytes = fs::read(&path).expect("a file");
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        fs::write(&path, bytes).expect("a file");
+        let error = Bundle::read(&folder).expect_err("damaged").to_string();
+        assert!(error.contains(name) && error.contains("SHA-256"), "{error}");
+        fs::remove_file(&path).expect("a file");
+        let error = Bundle::read(&folder).expect_err("missing").to_string();
+        assert!(error.contains(name), "{error}");
+    }
+}
+
+/// The manifest of the paper's CNN, changed, then read: the error.
+fn refused(change: impl Fn(&str) -> String) -> String {
+    let parent = tempfile::tempdir().expect("a folder");
+    let folder = parent.path().join("cnn");
+    sample::paper(5).write(&folder).expect("a folder");
+    let path = folder.join(MANIFEST_FILE);
+    let text = fs::read_to_string(&path).expect("a manifest");
+    let changed = change(&text);
+    assert_ne!(changed, text, "nothing was changed");
+    fs::write(&path, changed).expect("a file");
+    Bundle::read(&folder)
+        .expect_err("a wrong manifest")
+        .to_string()
+}
+
+#[test]
+fn a_wrong_manifest_says_what_is_wrong() {
+    for (from, to, expected) in [
+        ("\"format\": 1", "\"format\": 2", "newer hypertransformer"),
+        ("\"format\": 1", "\"format\": 0", "expected 1 to 1"),
+        (
+            "\"format\": 1",
+            "\"format\": 1, \"colours\": 3",
+            "unknown field `colours`",
+        ),
+        (
+            "\"temperature\": 1.25",
+            "\"temperature\": 0.0",
+            "temperature",
+        ),
+        (
+            "\"temperature\": 1.25",
+            "\"temperature\": 1e99",
+            "out of range",
+        ),
+        (
+            "\"threshold\": 0.5",
+            "\"threshold\": 1.5",
+            "rejection.threshold",
+        ),
+        (
+            "\"false_accept_rate\": 0.05",
+            "\"false_accept_rate\": -1",
+            "rejection.false_accept_rate",
+        ),
+        (
+            "\"measured_on\": \"d",
+            "\"measured_on\": \"\\u001b",
+            "rejection.measured_on",
+        ),
+        ("\"invert\": true", "\"invert\": false", DEVICE_FILE),
+        ("\"side\": 28,\n", "\"side\": 29,\n", "preprocessing"),
+        (
+            "shorter-side-lanczos3-centre-cut",
+            "nearest",
+            "unknown variant `nearest`",
+        ),
+        ("byte/128-1", "byte/255", "unknown variant"),
+        ("\"multiply_adds\": ", "\"multiply_adds\": 1", "cost"),
+        (
+            "\"channels\": 8",
+            "\"channels\": 4000000000",
+            "layers.0.kernel",
+        ),
+        ("\"stride\": 1", "\"stride\": 0", "layer 1"),
+        ("\"padding\"", "\"zeros\"", "unknown field `zeros`"),
+        ("\"sha256\": \"0", "\"sha256\": \"G", "support.sha256"),
+        ("\"label\": \"class", "\"label\": \"glass", "support.label"),
+        ("cnn.htcnn\":", "../cnn\":", "../cnn"),
+    ] {
+        let error = refused(|text| text.replacen(from, to, 1));
+        assert!(error.contains(expected), "{from} to {to}: {error}");
+        assert!(!error.contains('\u{1b}'), "{error}");
+    }
+}
+
+#[test]
+fn the_costs_are_those_of_the_papers_cnn() {
+    let cost = sample::paper(5).cost().expect("a network");
+    assert_eq!(cost.weights, 1_909);
+    // 9 · 8 · 28² + 9 · 64 · (14² + 7² + 3²) + 5 · 8.
+    assert_eq!(cost.multiply_adds, 202_792);
+    // The image with zeros around it, 30², and the first output with its zeros, 16² · 8.
+    assert_eq!(cost.activation_bytes, 4 * (900 + 2048));
+    // The unpacked weights have a bias per channel in each layer.
+    assert_eq!(
+        cost.workspace_bytes,
+        cost.activation_bytes + 4 * (1_909 + 32)
+    );
+    assert_eq!(
+        cost.device_bytes,
+        sample::paper(5)
+            .device_file(ht_bundle::Precision::Float32)
+            .expect("a file")
+            .len()
+    );
+}
