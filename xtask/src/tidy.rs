@@ -22,7 +22,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("ht-train", BELOW_TRAINING),
     ("ht-parity", UP_TO_TRAINING),
     ("ht-runtime", &[]),
-    ("ht-bundle", &["ht-runtime"]),
+    ("ht-bundle", &["ht-cnn", "ht-runtime"]),
     (
         "hypertransformer",
         &[

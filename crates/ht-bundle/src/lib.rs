@@ -2,7 +2,8 @@
 //!
 //! A [`Bundle`] is a small CNN in plain numbers, what a program must know to use it (labels,
 //! preprocessing, temperature, rejection threshold, where it comes from), and golden images with
-//! the logits that they must give. There is no tensor library here.
+//! the logits that they must give. There is no tensor library here, but behind the feature
+//! `generated`, which takes CNNs off their device.
 //!
 //! ```text
 //! Bundle ─ write ─> folder ─ read ─> Bundle ─ verify ─> Verification
@@ -18,6 +19,8 @@ mod cnn;
 mod device_file;
 mod document;
 mod error;
+#[cfg(feature = "generated")]
+mod generated;
 mod manifest;
 mod quantize;
 mod tensors;

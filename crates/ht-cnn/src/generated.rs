@@ -5,7 +5,7 @@ use burn::tensor::{Bool, Tensor};
 use crate::layer::conv_layer_with_statistics;
 use crate::{
     Activations, BatchStatistics, CnnSpec, LayerWeights, LogitsWeights, NormStatistics,
-    Normalization, conv_layer, flatten_features, logits,
+    Normalization, StatisticsPrior, conv_layer, flatten_features, logits,
 };
 
 /// E CNNs of the same shape with different weights.
@@ -85,12 +85,13 @@ impl GeneratedCnn {
 
 impl CnnSpec {
     /// Applies layer `layer` to the support images, as the generator does between layers,
-    /// and keeps their statistics if the query pass will need them.
+    /// and keeps their statistics if the query pass will need them, joined with `prior`.
     pub fn support_layer(
         &self,
         layer: usize,
         activations: Activations,
         weights: &LayerWeights,
+        prior: Option<&StatisticsPrior>,
     ) -> (Activations, Option<BatchStatistics>) {
         let spec = &self.layers[layer];
         match self.norm_statistics {
@@ -99,7 +100,8 @@ impl CnnSpec {
                 (next, None)
             }
             NormStatistics::Support => {
-                let (next, statistics) = conv_layer_with_statistics(activations, weights, spec);
+                let (next, statistics) =
+                    conv_layer_with_statistics(activations, weights, spec, prior);
                 (next, Some(statistics))
             }
         }

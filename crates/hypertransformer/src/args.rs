@@ -1,11 +1,18 @@
 //! What can be typed: commands, options and their help.
 
+mod deploy;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use ht_cnn::NormStatistics;
 use ht_episodes::Split;
 use ht_train::Override;
+
+pub(crate) use deploy::{
+    AddClassArgs, ExportArgs, ExportFormat, GenerateArgs, Invert, PredictArgs, RemoveClassArgs,
+    VerifyArgs,
+};
 
 use crate::device::DeviceName;
 
@@ -32,6 +39,18 @@ pub(crate) enum Command {
     Reproduce(ReproduceArgs),
     /// List the trained models that come with the repository.
     Models(ModelsArgs),
+    /// Make a small CNN of a folder with a few pictures of each class.
+    Generate(GenerateArgs),
+    /// Write the CNN of a bundle anew with a further class.
+    AddClass(AddClassArgs),
+    /// Write the CNN of a bundle anew without a class.
+    RemoveClass(RemoveClassArgs),
+    /// Classify pictures with the CNN of a bundle.
+    Predict(PredictArgs),
+    /// Check a bundle: its digests, and the logits of its golden images.
+    Verify(VerifyArgs),
+    /// Write one file of a bundle for another program.
+    Export(ExportArgs),
     /// Write a list of test episodes for `evaluate --episodes-from`.
     Episodes(EpisodesArgs),
     /// Show the layers, tokens and sizes of an experiment or a run.
@@ -252,6 +271,14 @@ pub(crate) struct ModelsArgs {
     /// Name of the new model.
     #[arg(long, requires = "add")]
     pub(crate) name: Option<String>,
+    /// Folder of the data set of --add [default: the run's].
+    #[arg(long, value_name = "DIR", requires = "add")]
+    pub(crate) data: Option<PathBuf>,
+    /// Share of images of other classes that may be accepted, for the rejection threshold.
+    #[arg(long, default_value_t = 0.05, value_parser = share)]
+    pub(crate) false_accept_rate: f64,
+    #[command(flatten)]
+    pub(crate) compute: ComputeArgs,
     /// Print one JSON object on the last line of stdout.
     #[arg(long)]
     pub(crate) json: bool,

@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod compare;
+pub(crate) mod deploy;
 pub(crate) mod episodes;
 pub(crate) mod evaluate;
 pub(crate) mod import_tf;

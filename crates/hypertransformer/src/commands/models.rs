@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use ht_cnn::NormStatistics;
-use ht_train::{RunDir, load_learner};
+use ht_episodes::Split;
+use ht_train::{Calibration, CalibrationReport, Experiment, RunDir, episode_logits, load_learner};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -30,7 +31,7 @@ const CARD: &str = "model.json";
 /// What a model says about itself, besides its manifest.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Card {
+pub(super) struct Card {
     method: String,
     norm_statistics: NormStatistics,
     test_accuracy: f64,
@@ -38,6 +39,27 @@ struct Card {
     test_episodes: usize,
     train_episodes: u64,
     parameters_sha256: String,
+    /// From validation episodes.
+    #[serde(default)]
+    pub(super) calibration: Option<Calibration>,
+    /// What it is worth on the test episodes.
+    #[serde(default)]
+    calibration_report: Option<CalibrationReport>,
+}
+
+impl Card {
+    /// Reads the card of a model.
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let file = path.join(CARD);
+        let text =
+            fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("cannot read {}", file.display()))
+    }
+}
+
+/// Whether a folder is a model.
+pub(super) fn is_model(path: &Path) -> bool {
+    path.join(CARD).exists()
 }
 
 /// Lists the models of a folder, or adds one.
@@ -47,12 +69,12 @@ pub(crate) fn run(args: &ModelsArgs) -> Result<Outcome> {
         if name.is_empty() || !is_plain {
             bail!("--name is {name:?}, expected letters, digits and hyphens");
         }
-        add(run, &args.folder.join(name))?;
+        add(run, &args.folder.join(name), args)?;
     }
     let mut models = Vec::new();
     for path in folders(&args.folder)? {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let card = card(&path)?;
+        let card = Card::read(&path)?;
         let device = DeviceName::default().compute(Some(1))?.device;
         // Reading it compares the digests of the file.
         let (learner, config, _) = load_learner(&path, &device)?;
@@ -96,24 +118,17 @@ pub(crate) fn run(args: &ModelsArgs) -> Result<Outcome> {
 }
 
 /// The models' folders, in order of their names.
-fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries =
         fs::read_dir(folder).with_context(|| format!("no models in {}", folder.display()))?;
     let paths = entries.flatten().map(|entry| entry.path());
-    let mut folders: Vec<PathBuf> = paths.filter(|path| path.join(CARD).exists()).collect();
+    let mut folders: Vec<PathBuf> = paths.filter(|path| is_model(path)).collect();
     folders.sort();
     Ok(folders)
 }
 
-fn card(path: &Path) -> Result<Card> {
-    let file = path.join(CARD);
-    let text =
-        fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("cannot read {}", file.display()))
-}
-
 /// Makes a model of a finished run.
-fn add(run: &Path, target: &Path) -> Result<()> {
+fn add(run: &Path, target: &Path, args: &ModelsArgs) -> Result<()> {
     let report = RunDir::report(run)?
         .with_context(|| format!("{} is not finished: it has no result.json", run.display()))?;
     if target.exists() {
@@ -131,6 +146,7 @@ fn add(run: &Path, target: &Path) -> Result<()> {
         fs::copy(checkpoint.join(file), partial.join(file))
             .with_context(|| format!("cannot copy {file} to {}", partial.display()))?;
     }
+    let (calibration, calibration_report) = calibrated(run, &checkpoint, args)?;
     let card = Card {
         method: report.method,
         norm_statistics: report.norm_statistics,
@@ -139,9 +155,35 @@ fn add(run: &Path, target: &Path) -> Result<()> {
         test_episodes: report.test.episodes,
         train_episodes: report.train_episodes,
         parameters_sha256: report.parameters_sha256,
+        calibration: Some(calibration),
+        calibration_report: Some(calibration_report),
     };
     let text = format!("{}\n", serde_json::to_string_pretty(&card)?);
     fs::write(partial.join(CARD), text)
         .and_then(|()| fs::rename(&partial, target))
         .with_context(|| format!("cannot write {}", target.display()))
+}
+
+/// Temperature and thresholds from validation episodes, as many as the test has, and what they are
+/// worth on the test's.
+fn calibrated(
+    run: &Path,
+    checkpoint: &Path,
+    args: &ModelsArgs,
+) -> Result<(Calibration, CalibrationReport)> {
+    let compute = args.compute.device.compute(args.compute.threads)?;
+    let (learner, config, _) = load_learner(checkpoint, &compute.device)?;
+    let data = match &args.data {
+        Some(data) => Some(data.clone()),
+        None => RunDir::info(run)?.data,
+    };
+    let experiment = Experiment::resolve(config, data.as_deref())?;
+    let logits = |split| {
+        let n_episodes = experiment.config.evaluation.test_episodes;
+        let episodes = experiment.fixed_episodes(split, n_episodes);
+        episode_logits(&learner, &episodes, &compute)
+    };
+    let calibration = Calibration::fit(&logits(Split::Validation), args.false_accept_rate);
+    let report = calibration.measure(&logits(Split::Test));
+    Ok((calibration, report))
 }

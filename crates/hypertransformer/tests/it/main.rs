@@ -1,5 +1,6 @@
 //! The commands as a person types them, from files to exit codes.
 
+mod deploy;
 mod devices;
 mod errors;
 mod instructions;

@@ -1,0 +1,34 @@
+//! `hypertransformer export`: one file of a bundle for another program.
+
+use anyhow::{Context, Result};
+use ht_bundle::{Bundle, Precision};
+use serde_json::json;
+
+use crate::args::{ExportArgs, ExportFormat};
+use crate::commands::Outcome;
+use crate::progress::print;
+
+/// Writes a bundle's CNN in a format.
+pub(crate) fn export(args: &ExportArgs) -> Result<Outcome> {
+    let bundle = Bundle::read(&args.bundle)?;
+    let precision = if args.int8 {
+        Precision::Int8
+    } else {
+        Precision::Float32
+    };
+    let bytes = match args.format {
+        ExportFormat::Device => bundle.device_file(precision)?,
+    };
+    let context = || format!("cannot write {}", args.output.display());
+    std::fs::write(&args.output, &bytes).with_context(context)?;
+    if args.json {
+        print(&json!({ "file": args.output, "bytes": bytes.len() }).to_string());
+    } else {
+        print(&format!(
+            "{} bytes in {}",
+            bytes.len(),
+            args.output.display()
+        ));
+    }
+    Ok(Outcome::Done)
+}

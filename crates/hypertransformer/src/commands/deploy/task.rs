@@ -1,0 +1,290 @@
+//! A user's task: the labelled pictures of its classes, as images of the size that a generator reads.
+//!
+//! It comes from a folder of class folders or from a bundle, whose golden images are the pictures that
+//! its generator saw; so classes can be added and removed without the others' pictures.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use burn::tensor::{Device, Tensor, TensorData};
+use ht_bundle::{Bundle, SupportImage};
+use ht_episodes::{ImageShape, Picture, SupportSet, class_folders, normalize_pixel, sha256};
+
+/// Names of the folder with pictures that have no label.
+const UNLABELLED: [&str; 2] = ["unlabelled", "unlabeled"];
+/// More pictures are no few-shot task.
+const MAX_PICTURES: usize = 5000;
+/// A picture's file is read whole.
+const MAX_FILE_BYTES: u64 = 64 << 20;
+
+/// One picture of a task.
+#[derive(Clone, Debug)]
+pub(super) struct TaskImage {
+    /// Its bytes in C, H, W order.
+    pub(super) pixels: Vec<u8>,
+    /// Index of its label; none for an unlabelled one.
+    pub(super) label: Option<usize>,
+    /// Its file, below the folder of the task.
+    file: String,
+    /// SHA-256 of the file.
+    sha256: String,
+}
+
+/// The pictures of a task.
+#[derive(Clone, Debug)]
+pub(super) struct Task {
+    /// Names of the classes.
+    pub(super) labels: Vec<String>,
+    /// Class by class, then the unlabelled ones.
+    pub(super) images: Vec<TaskImage>,
+    shape: ImageShape,
+}
+
+/// The files of a task, before it is known how they are to be read.
+#[derive(Clone, Debug)]
+pub(super) struct TaskFiles {
+    root: PathBuf,
+    classes: Vec<(String, Vec<PathBuf>)>,
+    unlabelled: Vec<PathBuf>,
+}
+
+impl TaskFiles {
+    /// Looks for class folders and, beside them, a folder `unlabelled`.
+    pub(super) fn find(root: &Path) -> Result<Self> {
+        let mut classes = class_folders(root)?;
+        let is_unlabelled = |(name, _): &(String, _)| UNLABELLED.contains(&name.as_str());
+        let unlabelled = classes.extract_if(.., |class| is_unlabelled(class));
+        let unlabelled: Vec<PathBuf> = unlabelled.flat_map(|(_, files)| files).collect();
+        let n_pictures =
+            unlabelled.len() + classes.iter().map(|(_, files)| files.len()).sum::<usize>();
+        if n_pictures > MAX_PICTURES {
+            bail!(
+                "{} holds {n_pictures} pictures, expected at most {MAX_PICTURES}",
+                root.display()
+            );
+        }
+        if classes.len() < 2 {
+            bail!(
+                "{} has {} class folder{} with PNG or JPEG pictures, expected at least 2",
+                root.display(),
+                classes.len(),
+                if classes.len() == 1 { "" } else { "s" }
+            );
+        }
+        Ok(Self {
+            root: root.to_owned(),
+            classes,
+            unlabelled,
+        })
+    }
+
+    /// The first picture of each class, to find out what kind of pictures they are.
+    pub(super) fn first_pictures(&self) -> Result<Vec<Picture>> {
+        let firsts = self.classes.iter().filter_map(|(_, files)| files.first());
+        firsts.map(|file| Ok(Picture::read(file)?)).collect()
+    }
+
+    /// Reads all pictures.
+    pub(super) fn read(&self, shape: ImageShape, invert: bool) -> Result<Task> {
+        let mut images = Vec::new();
+        let labelled = (self.classes.iter().enumerate())
+            .flat_map(|(label, (_, files))| files.iter().map(move |file| (Some(label), file)));
+        let unlabelled = self.unlabelled.iter().map(|file| (None, file));
+        for (label, file) in labelled.chain(unlabelled) {
+            images.push(TaskImage::read(file, &self.root, label, shape, invert)?);
+        }
+        Ok(Task {
+            labels: self.classes.iter().map(|(name, _)| name.clone()).collect(),
+            images,
+            shape,
+        })
+    }
+}
+
+impl TaskImage {
+    fn read(
+        file: &Path,
+        root: &Path,
+        label: Option<usize>,
+        shape: ImageShape,
+        invert: bool,
+    ) -> Result<Self> {
+        let context = || format!("cannot read {}", file.display());
+        let size = std::fs::metadata(file).with_context(context)?.len();
+        if size > MAX_FILE_BYTES {
+            bail!(
+                "{}: {size} bytes, expected a picture of at most 64 MB",
+                file.display()
+            );
+        }
+        let bytes = std::fs::read(file).with_context(context)?;
+        let below = file.strip_prefix(root).unwrap_or(file);
+        Ok(Self {
+            pixels: Picture::read(file)?.fit(shape, invert),
+            label,
+            file: below.to_string_lossy().replace('\\', "/"),
+            sha256: sha256(&bytes),
+        })
+    }
+}
+
+impl Task {
+    /// The task of a bundle, from its golden images.
+    pub(super) fn of_bundle(bundle: &Bundle) -> Result<Self> {
+        let image = bundle.cnn.image;
+        let shape = ImageShape {
+            channels: image.channels,
+            height: image.height,
+            width: image.width,
+        };
+        let support = &bundle.manifest.support;
+        if support.len() * shape.len() != bundle.golden.images.len() {
+            bail!(
+                "the bundle lists {} pictures and holds {}: it does not have all that its \
+                 generator saw, so make it anew with generate",
+                support.len(),
+                bundle.golden.images.len() / shape.len()
+            );
+        }
+        let labels = bundle.manifest.labels.clone();
+        let index: BTreeMap<&String, usize> = (labels.iter().enumerate())
+            .map(|(label, name)| (name, label))
+            .collect();
+        let pixels = bundle.golden.images.chunks(shape.len());
+        let images = support
+            .iter()
+            .zip(pixels)
+            .map(|(support, pixels)| TaskImage {
+                pixels: pixels.to_vec(),
+                label: (support.label.as_ref()).and_then(|label| index.get(label).copied()),
+                file: support.file.clone(),
+                sha256: support.sha256.clone(),
+            });
+        Ok(Self {
+            images: images.collect(),
+            labels: labels.clone(),
+            shape,
+        })
+    }
+
+    /// The same task with a further class.
+    pub(super) fn with_class(
+        mut self,
+        name: &str,
+        files: &[PathBuf],
+        invert: bool,
+    ) -> Result<Self> {
+        if self.labels.iter().any(|label| label == name) {
+            bail!("the bundle has a class {name} already: remove it first, or give --name");
+        }
+        let label = self.labels.len();
+        self.labels.push(name.to_owned());
+        let mut added = Vec::new();
+        for file in files {
+            let root = file.parent().unwrap_or(Path::new(""));
+            let image = TaskImage::read(file, root, Some(label), self.shape, invert)?;
+            let file = format!("{name}/{}", image.file);
+            added.push(TaskImage { file, ..image });
+        }
+        // The unlabelled ones stay last.
+        let at = self
+            .images
+            .iter()
+            .filter(|image| image.label.is_some())
+            .count();
+        self.images.splice(at..at, added);
+        Ok(self)
+    }
+
+    /// The same task without a class.
+    pub(super) fn without_class(mut self, name: &str) -> Result<Self> {
+        let Some(removed) = self.labels.iter().position(|label| label == name) else {
+            let labels = self.labels.join(", ");
+            bail!("the bundle has no class {name}, expected one of {labels}");
+        };
+        if self.labels.len() == 2 {
+            bail!("the bundle has 2 classes, and none can be removed");
+        }
+        self.labels.remove(removed);
+        self.images.retain(|image| image.label != Some(removed));
+        for image in &mut self.images {
+            image.label = image
+                .label
+                .map(|label| label - usize::from(label > removed));
+        }
+        Ok(self)
+    }
+
+    /// The same task without its unlabelled pictures.
+    pub(super) fn labelled_only(mut self) -> Self {
+        self.images.retain(|image| image.label.is_some());
+        self
+    }
+
+    /// The same task without one picture.
+    pub(super) fn without(&self, at: usize) -> Self {
+        let mut task = self.clone();
+        task.images.remove(at);
+        task
+    }
+
+    /// Shape of the images.
+    pub(super) fn shape(&self) -> ImageShape {
+        self.shape
+    }
+
+    /// Labelled pictures of a class.
+    pub(super) fn n_shots(&self, label: usize) -> usize {
+        let images = self.images.iter();
+        images.filter(|image| image.label == Some(label)).count()
+    }
+
+    /// All bytes, picture after picture.
+    pub(super) fn pixels(&self) -> Vec<u8> {
+        let images = self.images.iter();
+        images.flat_map(|image| &image.pixels).copied().collect()
+    }
+
+    /// What the bundle says of the pictures.
+    pub(super) fn support_images(&self) -> Vec<SupportImage> {
+        let image = |image: &TaskImage| SupportImage {
+            file: image.file.clone(),
+            label: image.label.map(|label| self.labels[label].clone()),
+            sha256: image.sha256.clone(),
+        };
+        self.images.iter().map(image).collect()
+    }
+
+    /// The support set of one episode, for a generator of N labels.
+    pub(super) fn support_set(&self, ways: usize, device: &Device) -> SupportSet {
+        let n_images = self.images.len();
+        let labels = self
+            .images
+            .iter()
+            .map(|image| image.label.unwrap_or(ways) as i32);
+        let labels = TensorData::new(labels.collect(), [1, n_images]);
+        let n_labels = self.labels.len();
+        let absent: Vec<bool> = (0..ways).map(|label| label >= n_labels).collect();
+        let absent = (n_labels < ways)
+            .then(|| Tensor::from_data(TensorData::new(absent, [1, ways]), device));
+        SupportSet {
+            absent,
+            ..SupportSet::new(
+                images(&self.pixels(), self.shape, device),
+                Tensor::from_data(labels, device),
+            )
+        }
+    }
+}
+
+/// Bytes as the images of one episode.
+///
+/// # Shapes
+/// - returns: `[1, B, C, H, W]`, pixels in [-1, 1)
+pub(super) fn images(bytes: &[u8], shape: ImageShape, device: &Device) -> Tensor<5> {
+    let values: Vec<f32> = bytes.iter().copied().map(normalize_pixel).collect();
+    let n_images = bytes.len() / shape.len();
+    let shape = [1, n_images, shape.channels, shape.height, shape.width];
+    Tensor::from_data(TensorData::new(values, shape), device)
+}

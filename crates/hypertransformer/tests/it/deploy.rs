@@ -1,0 +1,299 @@
+//! From a folder of pictures to a network that runs alone: generate, predict, verify, export, and
+//! classes that come and go.
+
+use std::fs;
+use std::path::Path;
+
+use ht_episodes::{ImageSource, source::GlyphsConfig};
+use serde_json::Value;
+
+use crate::support::{command, error, json, read, scratch, stderr, write_picture};
+
+/// A trained model in a folder of models.
+fn model(folder: &Path) -> String {
+    let run = folder.join("run").display().to_string();
+    json(&[
+        "train",
+        "configs/smoke.toml",
+        "--run",
+        &run,
+        "--set",
+        "cnn.norm_statistics=support",
+        "--set",
+        "episodes.shots=2",
+    ]);
+    let models = folder.join("models").display().to_string();
+    json(&[
+        "models", "--folder", &models, "--add", &run, "--name", "small",
+    ]);
+    models
+}
+
+/// Writes drawings of glyphs that no training saw as class folders: `counts` pictures of each class.
+fn write_drawings(folder: &Path, counts: &[(&str, usize)], invert: bool) {
+    let glyphs = ImageSource::Glyphs(GlyphsConfig {
+        classes: counts.len(),
+        samples: 8,
+        image_size: 40,
+        seed: 99,
+    });
+    let images = glyphs.load(None).expect("drawn");
+    for (class, (name, count)) in counts.iter().enumerate() {
+        fs::create_dir_all(folder.join(name)).expect("made");
+        for n in 0..*count {
+            let mut bytes = images.image(class, n).to_vec();
+            if invert {
+                bytes.iter_mut().for_each(|byte| *byte = 255 - *byte);
+            }
+            let picture = image::GrayImage::from_raw(40, 40, bytes).expect("40 x 40");
+            picture
+                .save(folder.join(format!("{name}/{n}.png")))
+                .expect("written");
+        }
+    }
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    let numbers = value.as_array().expect("a list").iter();
+    numbers
+        .map(|number| number.as_f64().expect("a number"))
+        .collect()
+}
+
+#[test]
+fn pictures_become_a_network_that_runs_alone() {
+    let (folder, _) = scratch();
+    let here = |name: &str| folder.path().join(name).display().to_string();
+    let models = model(folder.path());
+    let counts = [("ash", 3), ("birch", 1), ("cedar", 2)];
+    write_drawings(&folder.path().join("task"), &counts, false);
+    let (task, cnn) = (here("task"), here("cnn"));
+    let made = json(&[
+        "generate",
+        "--support",
+        &task,
+        "--models",
+        &models,
+        "-o",
+        &cnn,
+    ]);
+    assert_eq!(made["model"], "small");
+    assert_eq!(made["labels"], serde_json::json!(["ash", "birch", "cedar"]));
+    assert_eq!(made["pictures"], 6);
+    assert_eq!(made["invert"], false);
+    // Of a class with one picture none can be left out.
+    let left_out = &made["leave_one_out"];
+    assert_eq!(left_out["all"]["of"], 5);
+    assert_eq!(left_out["classes"][1], Value::Null);
+    let card: Value = serde_json::from_slice(&read(&models, "small/model.json")).expect("JSON");
+    let temperature = card["calibration"]["temperature"]
+        .as_f64()
+        .expect("a number");
+    let found = made["temperature"].as_f64().expect("a number");
+    assert!((found / temperature - 1.0).abs() < 1e-6, "{made}");
+    assert!(
+        made["rejection"]["threshold"].as_f64() > Some(0.0),
+        "{made}"
+    );
+
+    // Golden logits come from the tensor library, these from the runtime, through a file's picture.
+    let verified = json(&["verify", &cnn]);
+    assert_eq!(
+        (&verified["images"], &verified["same_label"]),
+        (&6.into(), &6.into())
+    );
+    let predicted = json(&[
+        "predict",
+        &cnn,
+        &here("task/ash"),
+        &here("task/birch/0.png"),
+    ]);
+    let predictions = predicted["predictions"].as_array().expect("a list");
+    assert_eq!(predictions.len(), 4);
+    for prediction in predictions {
+        let probabilities = numbers(&prediction["probabilities"]);
+        assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-5);
+        let best = probabilities.iter().copied().fold(0.0, f64::max);
+        assert_eq!(prediction["probability"].as_f64(), Some(best));
+        let threshold = made["rejection"]["threshold"].as_f64().expect("a number");
+        assert_eq!(prediction["accepted"], best >= threshold);
+        assert_eq!(prediction["label"].is_null(), best < threshold);
+    }
+
+    // Dark ink on light paper is the same task.
+    write_drawings(&folder.path().join("ink"), &counts, true);
+    let (ink, other) = (here("ink"), here("other"));
+    let args = [
+        "generate",
+        "--support",
+        &ink,
+        "--models",
+        &models,
+        "-o",
+        &other,
+    ];
+    let inverted = json(&args);
+    assert_eq!(inverted["invert"], true);
+    let weights = |bundle: &str| read(bundle, "weights.safetensors");
+    assert!(
+        weights(&cnn) == weights(&other),
+        "the same pictures, another CNN"
+    );
+    let kept = json(&[&args[..], &["--invert", "never"]].concat());
+    assert_eq!(kept["invert"], false);
+    assert!(
+        weights(&cnn) != weights(&other),
+        "other pictures, the same CNN"
+    );
+}
+
+#[test]
+fn classes_come_and_go() {
+    let (folder, _) = scratch();
+    let here = |name: &str| folder.path().join(name).display().to_string();
+    let models = model(folder.path());
+    write_drawings(
+        &folder.path().join("task"),
+        &[("ash", 2), ("birch", 2), ("cedar", 2)],
+        false,
+    );
+    fs::rename(here("task/cedar"), here("cedar")).expect("moved");
+    let (task, cnn, larger) = (here("task"), here("cnn"), here("larger"));
+    json(&[
+        "generate",
+        "--support",
+        &task,
+        "--models",
+        &models,
+        "-o",
+        &cnn,
+    ]);
+    let before = read(&cnn, "cnn.htcnn");
+    let cedar = here("cedar");
+    let added = json(&[
+        "add-class",
+        &cnn,
+        &cedar,
+        "--models",
+        &models,
+        "-o",
+        &larger,
+    ]);
+    assert_eq!(
+        added["labels"],
+        serde_json::json!(["ash", "birch", "cedar"])
+    );
+
+    // All at once gives the same, and so does going back.
+    fs::rename(&cedar, here("task/cedar")).expect("moved");
+    let whole = here("whole");
+    json(&[
+        "generate",
+        "--support",
+        &task,
+        "--models",
+        &models,
+        "-o",
+        &whole,
+    ]);
+    assert_eq!(
+        read(&larger, "manifest.json"),
+        read(&whole, "manifest.json")
+    );
+    json(&["remove-class", &larger, "cedar", "--models", &models]);
+    assert_eq!(read(&larger, "cnn.htcnn"), before);
+
+    let model = Path::new(&models).join("small").display().to_string();
+    let again = ["add-class", &larger, &here("task/ash"), "--model", &model];
+    error(&again, &["has a class ash already"]);
+    error(
+        &["remove-class", &cnn, "oak", "--model", &model],
+        &["no class oak", "ash, birch"],
+    );
+    error(
+        &["remove-class", &cnn, "ash", "--model", &model],
+        &["2 classes"],
+    );
+    let none = here("none");
+    fs::create_dir(&none).expect("made");
+    let unknown = ["remove-class", &whole, "ash", "--models", &none];
+    error(
+        &unknown,
+        &["no model with the parameters of small", "--model"],
+    );
+}
+
+#[test]
+fn wrong_pictures_and_damaged_bundles_are_named() {
+    let (folder, _) = scratch();
+    let here = |name: &str| folder.path().join(name).display().to_string();
+    let models = model(folder.path());
+    let (task, cnn) = (here("task"), here("cnn"));
+    let generate = [
+        "generate",
+        "--support",
+        &task,
+        "--models",
+        &models,
+        "-o",
+        &cnn,
+    ];
+    error(
+        &generate,
+        &["task", "a folder of PNG or JPEG pictures for each class"],
+    );
+    write_drawings(&folder.path().join("task"), &[("ash", 2)], false);
+    error(&generate, &["1 class folder", "expected at least 2"]);
+    write_drawings(
+        &folder.path().join("task"),
+        &[("ash", 2), ("birch", 1)],
+        false,
+    );
+    write_picture(&folder.path().join("task/unlabelled/1.png"), 3);
+    let output = command(&generate).output().expect("started");
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("trained without unlabelled"),
+        "{}",
+        stderr(&output)
+    );
+
+    // Both files that a program reads are checked.
+    for file in ["weights.safetensors", "cnn.htcnn", "golden.safetensors"] {
+        let path = folder.path().join("cnn").join(file);
+        let whole = fs::read(&path).expect("bytes");
+        let mut damaged = whole.clone();
+        let last = damaged.len() - 1;
+        damaged[last] ^= 1;
+        fs::write(&path, damaged).expect("written");
+        error(&["verify", &cnn], &[file]);
+        error(&["predict", &cnn, &task], &[file]);
+        fs::write(&path, whole).expect("written");
+    }
+    error(&["predict", &cnn, &here("nothing.png")], &["nothing.png"]);
+    error(&["predict", &cnn, &here("task")], &["without PNG or JPEG"]);
+    fs::write(here("task/ash/broken.png"), b"\x89PNG\r\n\x1a\n broken").expect("written");
+    error(&generate, &["broken.png"]);
+    fs::remove_file(here("task/ash/broken.png")).expect("removed");
+    let empty = here("task/empty");
+    fs::create_dir(&empty).expect("made");
+    error(&generate, &["empty", "expected PNG or JPEG"]);
+    fs::remove_dir(&empty).expect("removed");
+    for n in 0..3 {
+        write_picture(&folder.path().join(format!("task/more-{n}/1.png")), 9);
+    }
+    error(&generate, &["5 classes", "at most 3"]);
+    // A folder with something else in it is not overwritten.
+    let other = [
+        "generate",
+        "--support",
+        &task,
+        "--models",
+        &models,
+        "-o",
+        &models,
+    ];
+    fs::remove_dir_all(here("task/more-0")).expect("removed");
+    fs::remove_dir_all(here("task/more-1")).expect("removed");
+    error(&other, &["no bundle"]);
+}
