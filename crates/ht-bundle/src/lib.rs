@@ -14,11 +14,13 @@
 //! docs/bundle.md specifies each file.
 
 mod bundle;
+mod c_header;
 mod cnn;
 mod device_file;
 mod document;
 mod error;
 mod manifest;
+mod onnx;
 mod quantize;
 mod tensors;
 mod verification;
