@@ -180,8 +180,12 @@ impl Cnn {
     /// The shapes around each layer.
     ///
     /// # Errors
-    /// A layer that does not fit.
+    /// No layer, or one that does not fit.
     pub fn shapes(&self) -> Result<Vec<LayerShape>, BundleError> {
+        if self.layers.is_empty() {
+            let cause = "none, expected at least one";
+            return Err(BundleError::value("network.layers", cause));
+        }
         let mut input = self.image;
         let numbered = self.layers.iter().zip(1..);
         let shape = |(layer, number): (&Layer, usize)| {
@@ -231,12 +235,6 @@ impl Cnn {
 
     /// Checks that every tensor has the length that the sizes ask for, and only finite numbers.
     pub(crate) fn check(&self) -> Result<(), BundleError> {
-        if self.layers.is_empty() {
-            return Err(BundleError::value(
-                "network.layers",
-                "none, expected at least one",
-            ));
-        }
         let shapes = self.shapes()?;
         for ((layer, shape), number) in self.layers.iter().zip(&shapes).zip(1..) {
             let name = |part: &str| format!("{}, {part}", layer_name(number));

@@ -15,6 +15,7 @@
 //! docs/bundle.md specifies each file.
 
 mod bundle;
+mod c_header;
 mod cnn;
 mod device_file;
 mod document;
@@ -22,6 +23,7 @@ mod error;
 #[cfg(feature = "generated")]
 mod generated;
 mod manifest;
+mod onnx;
 mod quantize;
 mod tensors;
 mod verification;

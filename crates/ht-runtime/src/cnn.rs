@@ -106,7 +106,7 @@ impl<'a> Cnn<'a> {
             plan.push_layer(&layer);
         }
         plan.finish(cnn.is_mean, cnn.n_labels);
-        cnn.multiply_adds += (cnn.n_labels * plan.n_features()) as u64;
+        cnn.multiply_adds += cnn.n_labels as u64 * plan.n_features() as u64;
         if plan.workspace_len() > MAX_WORKSPACE {
             return Err(Error::TooLarge { what: "workspace" });
         }

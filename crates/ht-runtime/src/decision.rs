@@ -9,7 +9,8 @@ pub struct Decision {
     pub label: usize,
     /// Its probability, 0 to 1.
     pub probability: f32,
-    /// Whether the probability reaches the rejection threshold; true without one.
+    /// Whether the probability reaches the rejection threshold. Without one every number does; what
+    /// is no number (weights too large) is never accepted.
     pub is_accepted: bool,
 }
 
@@ -46,7 +47,7 @@ impl Cnn<'_> {
         Decision {
             label,
             probability,
-            is_accepted: self.rejection().is_none_or(|least| probability >= least),
+            is_accepted: probability > 0.0 && probability >= self.rejection().unwrap_or(0.0),
         }
     }
 }

@@ -68,7 +68,7 @@ impl Plan {
         } else {
             self.last.len()
         };
-        self.weights_len += (n_labels * (self.n_features + 1)) as u64;
+        self.weights_len += n_labels as u64 * (self.n_features as u64 + 1);
         let steps = &self.steps[..self.n_steps];
         let pairs = steps
             .iter()

@@ -94,7 +94,7 @@ fn a_wrong_manifest_says_what_is_wrong() {
         (
             "\"temperature\": 1.25",
             "\"temperature\": 1e99",
-            "out of range",
+            "temperature: inf",
         ),
         (
             "\"threshold\": 0.5",
