@@ -4,12 +4,14 @@ pub(crate) mod bench;
 pub(crate) mod compare;
 pub(crate) mod episodes;
 pub(crate) mod evaluate;
+pub(crate) mod explain;
 pub(crate) mod import_tf;
 pub(crate) mod inspect;
 pub(crate) mod models;
 pub(crate) mod parity;
 pub(crate) mod reproduce;
 pub(crate) mod train;
+mod trained;
 
 use std::path::{Path, PathBuf};
 

@@ -1,37 +1,31 @@
 //! `hypertransformer evaluate`: a trained generator or baseline on fixed episodes.
 
-use anyhow::{Result, bail};
-use ht_train::{Accuracy, Experiment, RunDir, TrainingObjective, load_learner, measure};
+use anyhow::Result;
+use ht_train::{Accuracy, measure};
 use serde_json::json;
 
 use super::Outcome;
+use super::trained::Trained;
 use crate::args::EvaluateArgs;
 use crate::progress::{print, say};
 
 /// Evaluates the best checkpoint of a run.
 pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     let compute = args.compute.device.compute(args.compute.threads)?;
-    let (place, checkpoint) = match (&args.run, &args.model) {
-        (Some(run), _) => (run, RunDir::best_checkpoint(run)?),
-        (None, Some(model)) => (model, model.clone()),
-        (None, None) => bail!("expected --run or --model"),
-    };
-    let (mut model, config, info) = load_learner(&checkpoint, &compute.device)?;
+    let Trained {
+        place,
+        learner: mut model,
+        experiment,
+        step,
+    } = Trained::load(
+        args.run.as_deref(),
+        args.model.as_deref(),
+        args.data.as_deref(),
+        &compute.device,
+    )?;
     if let Some(name) = args.norm_statistics {
         model.set_norm_statistics(name.into());
     }
-    let data = match (&args.data, &args.run) {
-        (Some(data), _) => Some(data.clone()),
-        (None, Some(run)) => RunDir::info(run)?.data,
-        (None, None) => None,
-    };
-    if config.training.objective == TrainingObjective::ClassHead {
-        bail!(
-            "{} holds an image encoder alone, and no CNN to evaluate",
-            place.display()
-        );
-    }
-    let experiment = Experiment::resolve(config, data.as_deref())?;
     let config = &experiment.config;
     let fixed = if let Some(list) = &args.episodes_from {
         experiment.listed_episodes(list)?
@@ -40,8 +34,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
         experiment.fixed_episodes(args.split.into(), episodes)
     };
     say(&format!(
-        "evaluating step {} of {} on {} {} episodes",
-        info.step,
+        "evaluating step {step} of {} on {} {} episodes",
         place.display(),
         fixed.list.plans().len(),
         fixed.list.split(),
@@ -65,7 +58,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
             "parameters_sha256": measured.parameters_sha256,
             "pixel_nn_accuracy": pixel_nn.mean,
             "norm_statistics": measured.norm_statistics,
-            "step": info.step,
+            "step": step,
             "device": args.compute.device.to_string(),
         });
         print(&object.to_string());

@@ -2,6 +2,7 @@
 
 mod devices;
 mod errors;
+mod explain;
 mod instructions;
 mod methods;
 mod released;
