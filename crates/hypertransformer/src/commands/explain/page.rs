@@ -66,8 +66,8 @@ h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.5rem; border-bo
 p { max-width: 48rem; }
 table { border-collapse: collapse; margin: 1rem 0; font-size: 0.9rem; }
 th, td { padding: 0.2rem 0.8rem; text-align: left; border-bottom: 1px solid #ddd; font-variant-numeric: tabular-nums; }
-figure { margin: 1rem 0; } figure svg { max-width: 100%; height: auto; }
-figcaption { font-size: 0.85rem; color: #444; }
+figure { margin: 1.5rem 0; } figure svg { max-width: 100%; height: auto; }
+figcaption { font-weight: bold; margin-bottom: 0.4rem; }
 </style>
 ";
 
@@ -102,10 +102,10 @@ fn push(page: &mut String, block: &Block) {
         }
         Block::Figure(figure) => writeln!(
             page,
-            "<figure>\n{}<figcaption>{}: {}.svg</figcaption>\n</figure>",
-            figure.svg,
+            "<figure>\n<figcaption>{} ({}.svg)</figcaption>\n{}</figure>",
             escaped(&figure.title),
-            escaped(&figure.name)
+            escaped(&figure.name),
+            figure.svg
         ),
     };
 }

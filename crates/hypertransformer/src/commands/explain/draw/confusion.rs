@@ -45,15 +45,16 @@ pub(in super::super) fn pairs_figure(images: &ImageSet, pairs: &[Pair]) -> Resul
     })
 }
 
-/// A long name by its end, which tells classes of one group apart.
+/// A long name without its middle: the end tells classes of one group apart.
 fn shortened(name: &str) -> String {
     const MOST: usize = 32;
     let n = name.chars().count();
     if n <= MOST {
         return name.to_owned();
     }
-    let end: String = name.chars().skip(n - MOST + 2).collect();
-    format!("..{end}")
+    let start: String = name.chars().take(MOST / 2 - 2).collect();
+    let end: String = name.chars().skip(n - MOST / 2).collect();
+    format!("{start}..{end}")
 }
 
 /// The first pictures of a class beside each other.
@@ -92,7 +93,7 @@ pub(in super::super) fn matrix_figure(names: &[&str], matrix: &GroupMatrix) -> R
     let cell = (700 / n.max(1)).clamp(12, 36);
     let side = (n * cell) as i32;
     let (left, top) = (230, 20);
-    let size = (left + side + 20, top + side + 230);
+    let size = (left + side + 20, top + side + 240);
     let rates = matrix.rates.iter().flatten().flatten();
     let largest = rates.copied().fold(1e-9, f64::max);
     let svg = svg((size.0 as u32, size.1 as u32), |area| {
@@ -102,6 +103,8 @@ pub(in super::super) fn matrix_figure(names: &[&str], matrix: &GroupMatrix) -> R
         });
         let frame = [(left, top), (left + side, top + side)];
         area.draw(&Rectangle::new(frame, BLACK.stroke_width(1)))?;
+        let scale = format!("darkest: {:.1} %", 100.0 * largest);
+        area.draw_text(&scale, &text(12.0, HPos::Left), (left, top + side + 225))?;
         let size = (cell as f64 - 2.0).min(12.0);
         for (at, name) in names.iter().enumerate() {
             let centre = (at * cell + cell / 2) as i32;
@@ -128,10 +131,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_names_keep_their_end() {
+    fn long_names_keep_their_ends() {
         let name = "a_very_long_alphabet_name_without_end/character01";
         let short = shortened(name);
-        assert!(short.ends_with("character01") && short.chars().count() == 32);
+        assert!(short.starts_with("a_very_long") && short.ends_with("character01"));
+        assert_eq!(short.chars().count(), 32);
         assert_eq!(shortened("Greek/character01"), "Greek/character01");
     }
 

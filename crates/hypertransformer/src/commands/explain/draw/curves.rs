@@ -1,11 +1,9 @@
 //! Learning curves out of a run's metrics.
 
+use super::super::figure::{Area, Drawn, Figure, svg};
 use anyhow::Result;
 use ht_train::Metric;
 use plotters::prelude::*;
-use plotters::style::text_anchor::HPos;
-
-use super::super::figure::{Area, Drawn, Figure, svg, text};
 
 const SIZE: (u32, u32) = (900, 320);
 const TRAINING: RGBColor = RGBColor(31, 119, 180);
@@ -80,6 +78,7 @@ fn loss(area: &Area<'_>, curves: &Curves) -> Drawn<()> {
     let most = curves.loss.iter().map(|point| point.1).fold(0.0, f64::max);
     let mut chart = ChartBuilder::on(area)
         .margin(10)
+        .margin_right(26)
         .x_label_area_size(38)
         .y_label_area_size(48)
         .build_cartesian_2d(0.0..curves.last_step(), 0.0..(1.05 * most).max(1e-9))?;
@@ -99,11 +98,20 @@ fn loss(area: &Area<'_>, curves: &Curves) -> Drawn<()> {
 }
 
 fn accuracy(area: &Area<'_>, curves: &Curves) -> Drawn<()> {
+    // Far below the validation lies only the first moment of training.
+    let validated = curves.validation.iter().map(|&(_, mean, half)| mean - half);
+    let lowest = (validated.fold(f64::MAX, f64::min) - 15.0).clamp(0.0, 80.0);
+    let lowest = if curves.validation.is_empty() {
+        0.0
+    } else {
+        lowest
+    };
     let mut chart = ChartBuilder::on(area)
         .margin(10)
+        .margin_right(26)
         .x_label_area_size(38)
         .y_label_area_size(48)
-        .build_cartesian_2d(0.0..curves.last_step(), 0.0..100.0)?;
+        .build_cartesian_2d(0.0..curves.last_step(), lowest..100.0)?;
     chart
         .configure_mesh()
         .light_line_style(WHITE)
@@ -112,7 +120,8 @@ fn accuracy(area: &Area<'_>, curves: &Curves) -> Drawn<()> {
         .x_desc("step")
         .y_desc("accuracy, %")
         .draw()?;
-    let line = LineSeries::new(curves.accuracy.iter().copied(), TRAINING.stroke_width(1));
+    let shown = curves.accuracy.iter().filter(|point| point.1 >= lowest);
+    let line = LineSeries::new(shown.copied(), TRAINING.stroke_width(1));
     let swatch = |colour: RGBColor| {
         move |(x, y): (i32, i32)| Rectangle::new([(x, y - 4), (x + 14, y + 4)], colour.filled())
     };
@@ -130,7 +139,7 @@ fn accuracy(area: &Area<'_>, curves: &Curves) -> Drawn<()> {
     chart
         .configure_series_labels()
         .position(SeriesLabelPosition::LowerRight)
-        .label_font(text(12.0, HPos::Left))
+        .label_font(("sans-serif", 12))
         .background_style(WHITE.mix(0.8))
         .draw()?;
     Ok(())

@@ -1,4 +1,5 @@
-//! The kernels of one layer of two episodes, and their difference, in the same colours.
+//! The kernels of one layer of two episodes, and their difference: in the same colours, and in
+//! colours of its own, because it can be too small to be seen in those.
 
 use anyhow::Result;
 use image::{Rgb, RgbImage, imageops};
@@ -7,14 +8,14 @@ use plotters::style::text_anchor::HPos;
 use super::super::figure::{Figure, Placed, diverging, png, svg, text};
 
 /// Side of a panel in pixels, about; kernels beyond it are left out.
-const SIDE: usize = 300;
+const SIDE: usize = 280;
 /// Between two kernels.
 const GAP: usize = 2;
 const GROUND: Rgb<u8> = Rgb([200, 200, 200]);
 const TITLE: i32 = 30;
 const MARGIN: i32 = 44;
 
-/// Draws three panels: one episode's kernels, the other's, and the first less the second.
+/// Draws one episode's kernels, the other's, and twice the first less the second.
 ///
 /// `shape` is O, I, F, F, and `kernels` are values in that order: rows of a panel are output
 /// channels (or classes), columns input channels (or features).
@@ -25,14 +26,26 @@ pub(in super::super) fn figure(
 ) -> Result<Figure> {
     let [first, second] = kernels;
     let difference: Vec<f32> = first.iter().zip(second).map(|(a, b)| a - b).collect();
-    let panels = [first, second, difference.as_slice()];
-    let values = panels.iter().flat_map(|panel| panel.iter());
-    let largest = values.fold(f32::MIN_POSITIVE, |most, x| most.max(x.abs()));
-    let rasters = panels.map(|panel| raster(shape, panel, largest));
+    let difference = difference.as_slice();
+    let panels = [first, second, difference];
+    let largest_of = |values: &[f32]| {
+        values
+            .iter()
+            .fold(f32::MIN_POSITIVE, |most, x| most.max(x.abs()))
+    };
+    let largest = panels.map(largest_of).into_iter().fold(0.0, f32::max);
+    let own = largest_of(difference);
+    let rasters = [
+        raster(shape, first, largest),
+        raster(shape, second, largest),
+        raster(shape, difference, largest),
+        raster(shape, difference, own),
+    ];
     let [width, height] = [rasters[0].width() as i32, rasters[0].height() as i32];
-    let step = width.max(170) + MARGIN;
-    let size = (step * 3 + MARGIN / 2, height + TITLE + MARGIN);
-    let titles = ["episode A", "episode B", "A - B"];
+    let step = width.max(170) + 24;
+    let size = (step * 4 + MARGIN, height + TITLE + MARGIN);
+    let titles = ["episode A", "episode B", "A - B", "A - B, own colours"];
+    let scales = [largest, largest, largest, own];
     let (rows, columns) = if shape[2] == 1 && layer == "logits" {
         ("classes", "features")
     } else {
@@ -40,11 +53,13 @@ pub(in super::super) fn figure(
     };
     let drawing = svg((size.0 as u32, size.1 as u32), |area| {
         let mut placed = Vec::new();
-        for ((at, raster), title) in (0..).zip(&rasters).zip(titles) {
+        for (((at, raster), title), scale) in (0..).zip(&rasters).zip(titles).zip(scales) {
             let left = MARGIN + at * step;
             area.draw_text(title, &text(14.0, HPos::Left), (left, TITLE - 14))?;
-            let below = (left, TITLE + height + 14);
-            area.draw_text(columns, &text(12.0, HPos::Left), below)?;
+            let below = |line: i32| (left, TITLE + height + line);
+            area.draw_text(columns, &text(12.0, HPos::Left), below(14))?;
+            let scale = format!("blue -{scale:.2}, red {scale:.2}");
+            area.draw_text(&scale, &text(12.0, HPos::Left), below(32))?;
             placed.push(Placed {
                 at: (left, TITLE),
                 raster: raster.clone(),
@@ -53,9 +68,6 @@ pub(in super::super) fn figure(
         let turned =
             text(12.0, HPos::Center).transform(plotters::prelude::FontTransform::Rotate270);
         area.draw_text(rows, &turned, (MARGIN / 2, TITLE + height / 2))?;
-        let scale = format!("dark blue -{largest:.2}, pale 0, dark red {largest:.2}");
-        let corner = (MARGIN, TITLE + height + 32);
-        area.draw_text(&scale, &text(12.0, HPos::Left), corner)?;
         Ok(placed)
     })?;
     Ok(Figure {
@@ -90,10 +102,10 @@ fn raster([o, i, f, _]: [usize; 4], values: &[f32], largest: f32) -> RgbImage {
     })
 }
 
-fn beside(rasters: &[RgbImage; 3]) -> RgbImage {
+fn beside(rasters: &[RgbImage; 4]) -> RgbImage {
     let (width, height) = rasters[0].dimensions();
     let step = width + 3 * GAP as u32;
-    let mut all = RgbImage::from_pixel(step * 2 + width, height, Rgb([255, 255, 255]));
+    let mut all = RgbImage::from_pixel(step * 3 + width, height, Rgb([255, 255, 255]));
     for (at, raster) in rasters.iter().enumerate() {
         imageops::replace(&mut all, raster, i64::from(step) * at as i64, 0);
     }
@@ -117,7 +129,7 @@ mod tests {
         assert_eq!(*drawn.get_pixel(GAP as u32, GAP as u32), diverging(0.0));
         assert_eq!(*drawn.get_pixel(0, 0), GROUND);
         let figure = figure("layer 1", shape, [&first, &second]).expect("drawn");
-        assert_eq!(figure.svg.matches("<image").count(), 3);
+        assert_eq!(figure.svg.matches("<image").count(), 4);
         let all = image::load_from_memory(&figure.png.expect("a file")).expect("PNG");
         assert_eq!(all.height(), height);
     }

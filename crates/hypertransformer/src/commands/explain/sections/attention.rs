@@ -116,7 +116,7 @@ fn verdict(maps: &[AttentionMap], found: &[Focus]) -> String {
         let heads: Vec<String> = of_kind
             .map(|(map, focus)| {
                 let own = focus.own.unwrap_or_default();
-                format!("{} ({own:.2} times the even share)", place(map))
+                format!("{}: {own:.2} times the even share", place(map))
             })
             .collect();
         heads.join("; ")
@@ -129,11 +129,11 @@ fn verdict(maps: &[AttentionMap], found: &[Focus]) -> String {
             .to_owned(),
         (false, true) => format!(
             "There is a stairway, the other way round than in the paper: the token of a class \
-             attends to its own class. {to_own}."
+             attends to its own class ({to_own})."
         ),
         (true, false) => format!(
             "The paper's stairway is there: the token of a class attends to all classes but its \
-             own. {to_others}."
+             own ({to_others})."
         ),
         (false, false) => format!(
             "Both kinds of stairway are there. To the own class: {to_own}. To all others, as in \

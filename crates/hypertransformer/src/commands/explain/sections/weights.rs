@@ -30,9 +30,9 @@ pub(in super::super) fn add_kernels(
         names.take(4).collect::<Vec<_>>().join(", ")
     };
     let mut blocks = vec![Block::text(format!(
-        "A is test episode 0 ({}, ..), B is test episode {other} ({}, ..), {shared}. All panels of \
-         a figure have the same colours, so a pale difference is a layer that hardly depends on \
-         the episode.",
+        "A is test episode 0 ({}, ..), B is test episode {other} ({}, ..), {shared}. The first \
+         three panels of a figure have the same colours, so a pale difference is a layer that \
+         hardly depends on the episode; the last shows the difference in colours of its own.",
         names(&plans[0]),
         names(&plans[other]),
     ))];
@@ -98,7 +98,7 @@ pub(in super::super) fn add_spread(findings: &mut Findings, layers: &[LayerKerne
         "The standard deviation of each weight over {n_episodes} test episodes, as a root mean \
          square over the layer's weights, relative to the root mean square of the weights. The \
          paper (appendix F) reports that generated kernels vary by 10 to 15 % from episode to \
-         episode. The logits layer moves more than others must: its rows belong to other classes \
+         episode. The logits layer cannot stay where it is: its rows belong to other classes \
          in every episode."
     );
     let head = [
@@ -122,7 +122,8 @@ pub(in super::super) fn add_map(
     let mut panels = Vec::new();
     let mut values = Vec::new();
     let mut rows = Vec::new();
-    let all = ("all layers".to_owned(), joined(layers));
+    let (_, convolutions) = layers.split_last().expect("a logits layer");
+    let all = ("all convolutions".to_owned(), joined(convolutions));
     let each = layers.iter().map(|l| (l.name.clone(), l.rows.clone()));
     for (title, weights) in each.chain([all]) {
         let Some(plane) = Plane::of(&weights)?.filter(|_| Spread::of(&weights).moves()) else {
