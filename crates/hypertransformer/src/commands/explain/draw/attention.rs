@@ -41,7 +41,7 @@ pub(in super::super) fn figure(
     })?;
     Ok(Figure {
         name: format!("attention-{}", layer.replace(' ', "-")),
-        title: format!("attention of {layer}, a map per block and head"),
+        title: format!("Attention of {layer}, a map per block and head"),
         svg,
         png: None,
     })

@@ -39,7 +39,7 @@ pub(in super::super) fn pairs_figure(images: &ImageSet, pairs: &[Pair]) -> Resul
     })?;
     Ok(Figure {
         name: "confused-pairs".to_owned(),
-        title: "pictures of the pairs of classes that are confused most".to_owned(),
+        title: "Pictures of the pairs of classes that are confused most".to_owned(),
         svg,
         png: None,
     })
@@ -120,7 +120,7 @@ pub(in super::super) fn matrix_figure(names: &[&str], matrix: &GroupMatrix) -> R
     })?;
     Ok(Figure {
         name: "confused-groups".to_owned(),
-        title: "how often an image of one group is taken for a class of another".to_owned(),
+        title: "How often an image of one group is taken for a class of another".to_owned(),
         svg,
         png: None,
     })

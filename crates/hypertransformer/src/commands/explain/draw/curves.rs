@@ -68,7 +68,7 @@ pub(in super::super) fn figure(curves: &Curves) -> Result<Figure> {
     })?;
     Ok(Figure {
         name: "curves".to_owned(),
-        title: "training loss, training accuracy and validation accuracy by step".to_owned(),
+        title: "Training loss, training accuracy and validation accuracy by step".to_owned(),
         svg,
         png: None,
     })

@@ -58,7 +58,8 @@ pub(in super::super) fn figure(
             area.draw_text(title, &text(14.0, HPos::Left), (left, TITLE - 14))?;
             let below = |line: i32| (left, TITLE + height + line);
             area.draw_text(columns, &text(12.0, HPos::Left), below(14))?;
-            let scale = format!("blue -{scale:.2}, red {scale:.2}");
+            let digits = if scale < 0.1 { 4 } else { 2 };
+            let scale = format!("blue -{scale:.digits$}, red {scale:.digits$}");
             area.draw_text(&scale, &text(12.0, HPos::Left), below(32))?;
             placed.push(Placed {
                 at: (left, TITLE),
@@ -72,7 +73,7 @@ pub(in super::super) fn figure(
     })?;
     Ok(Figure {
         name: format!("kernels-{}", layer.replace(' ', "-")),
-        title: format!("generated weights of {layer} in two episodes, and their difference"),
+        title: format!("Weights of {layer} in two episodes, and their difference"),
         svg: drawing,
         png: Some(png(&beside(&rasters))?),
     })

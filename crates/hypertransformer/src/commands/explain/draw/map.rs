@@ -54,7 +54,7 @@ pub(in super::super) fn figure(
     })?;
     Ok(Figure {
         name: "map".to_owned(),
-        title: "generated weights of many episodes in two dimensions".to_owned(),
+        title: "Weights of many episodes in two dimensions".to_owned(),
         svg,
         png: None,
     })

@@ -20,7 +20,7 @@ pub(in super::super) fn figure(reliability: &Reliability) -> Result<Figure> {
     })?;
     Ok(Figure {
         name: "reliability".to_owned(),
-        title: "accuracy against confidence, in bins of confidence".to_owned(),
+        title: "Accuracy against confidence, in bins of confidence".to_owned(),
         svg,
         png: None,
     })

@@ -1,4 +1,4 @@
-//! How it was learned.
+//! How it was learned: the curves of the run.
 
 use std::path::Path;
 

@@ -98,8 +98,10 @@ pub(in super::super) fn add_spread(findings: &mut Findings, layers: &[LayerKerne
         "The standard deviation of each weight over {n_episodes} test episodes, as a root mean \
          square over the layer's weights, relative to the root mean square of the weights. The \
          paper (appendix F) reports that generated kernels vary by 10 to 15 % from episode to \
-         episode. The logits layer cannot stay where it is: its rows belong to other classes \
-         in every episode."
+         episode. A label means \
+         another class in every episode, so some layer has to move far: the logits layer, \
+         whose rows then are the classes', or one before it, which brings the features into the \
+         order of the labels."
     );
     let head = [
         "layer",
