@@ -179,7 +179,7 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Episodes whose generated weights are compared.
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(2..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(3..=1000))]
     pub(crate) episodes: u64,
     /// Episodes to count confusions and calibration on [default: as many as the run's own test].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_EPISODES))]

@@ -16,13 +16,10 @@ pub(super) struct Plane {
 impl Plane {
     /// The plane of weights that are given as one row per episode; none where they are all alike.
     pub(super) fn of(rows: &[Vec<f32>]) -> Result<Option<Self>> {
-        let centred = centred(rows);
         let n = rows.len();
+        let centred = centred(rows);
         // Episodes are fewer than weights: the small matrix of products has the same components.
-        let products = Mat::from_fn(n, n, |i, j| {
-            let pairs = centred[i].iter().zip(&centred[j]);
-            pairs.map(|(a, b)| a * b).sum::<f64>()
-        });
+        let products = &centred * centred.transpose();
         let total: f64 = (0..n).map(|i| products[(i, i)]).sum();
         if total <= f64::EPSILON || n < 3 {
             return Ok(None);
@@ -56,7 +53,8 @@ fn oriented(vector: Vec<f64>) -> Vec<f64> {
     vector.into_iter().map(|x| -x).collect()
 }
 
-fn centred(rows: &[Vec<f32>]) -> Vec<Vec<f64>> {
+/// The weights less their means: a row per episode.
+fn centred(rows: &[Vec<f32>]) -> Mat<f64> {
     let n_weights = rows.first().map_or(0, Vec::len);
     let mut mean = vec![0.0; n_weights];
     for row in rows {
@@ -64,11 +62,8 @@ fn centred(rows: &[Vec<f32>]) -> Vec<Vec<f64>> {
             *mean += f64::from(x) / rows.len() as f64;
         }
     }
-    let centre = |row: &Vec<f32>| -> Vec<f64> {
-        let pairs = row.iter().zip(&mean);
-        pairs.map(|(&x, mean)| f64::from(x) - mean).collect()
-    };
-    rows.iter().map(centre).collect()
+    let centre = |episode: usize, weight: usize| f64::from(rows[episode][weight]) - mean[weight];
+    Mat::from_fn(rows.len(), n_weights, centre)
 }
 
 /// Share of the episodes whose nearest other episode, by all weights, is of the same group.
