@@ -14,6 +14,7 @@ cargo xtask COMMAND
 
   train [CONFIG] [OPTIONS]    train a generator and test it (train --help lists the options)
   evaluate --run DIR          measure a trained generator or baseline on fixed episodes
+  explain RUN                 what it has learned, as one page with figures
   reproduce [ROW ..]          train and measure the rows of docs/results.md
   models                      the trained models that come with the repository
   compare A B                 two tests on the same episodes, paired by episode
@@ -35,8 +36,8 @@ fn main() -> ExitCode {
     let command = args.next().unwrap_or_default();
     let rest: Vec<String> = args.collect();
     let outcome = match command.as_str() {
-        "train" | "evaluate" | "compare" | "episodes" | "reproduce" | "models" | "inspect"
-        | "parity" | "import-tf" => commands::run_binary(&command, &rest),
+        "train" | "evaluate" | "explain" | "compare" | "episodes" | "reproduce" | "models"
+        | "inspect" | "parity" | "import-tf" => commands::run_binary(&command, &rest),
         "test" => commands::test(&rest),
         "tidy" => commands::tidy(),
         "bench" if rest.first().is_some_and(|what| what == "step") => {

@@ -118,6 +118,11 @@ impl EpisodeSampler {
         self.split.classes(part).len() * self.copies(part)
     }
 
+    /// Indices into the image set of the classes of a split.
+    pub fn classes(&self, part: Split) -> &[usize] {
+        self.split.classes(part)
+    }
+
     /// Classes that each class of a split counts for.
     fn copies(&self, part: Split) -> usize {
         match self.rotation_in(part) {
@@ -150,8 +155,22 @@ impl EpisodeSampler {
     /// labels; images of a class without replacement, so support, unlabelled and query
     /// images are disjoint (unless [`QueryPool::WholeClass`] says otherwise).
     pub fn plan(&self, seed: u64, split: Split, index: u64) -> EpisodePlan {
+        self.plan_among(self.split.classes(split), seed, split, index)
+    }
+
+    /// The same with classes out of a list in place of the split's, so that an episode can be
+    /// drawn from related classes; whatever else depends on the split stays the split's.
+    ///
+    /// `classes` must be [classes](Self::classes) of this sampler, and at least as many as an
+    /// episode takes: ways and distractors.
+    pub fn plan_among(
+        &self,
+        classes: &[usize],
+        seed: u64,
+        split: Split,
+        index: u64,
+    ) -> EpisodePlan {
         let mut rng = random::stream(seed, "episode", split as u64, index);
-        let classes = self.split.classes(split);
         let copies = self.copies(split);
         let spec = &self.spec;
         let labels = self.labels(&mut rng);

@@ -1,7 +1,8 @@
 //! Accuracy on fixed episodes: the same ones for every model and method that is asked.
 
+use burn::tensor::Tensor;
 use ht_cnn::Activations;
-use ht_episodes::{EpisodeBatch, EpisodeList, ImageSet, collate};
+use ht_episodes::{EpisodeBatch, EpisodeList, EpisodePlan, ImageSet, QuerySet, collate};
 
 use crate::accuracy::rounded;
 use crate::checkpoint::parameters_digest;
@@ -59,6 +60,28 @@ pub fn measure(
 ///
 /// `model` must be on the device of `compute`, without autodiff.
 pub fn evaluate(model: &Learner, episodes: &FixedEpisodes<'_>, compute: &Compute) -> Vec<f64> {
+    classify(model, episodes, compute, |plans, logits, query| {
+        let correct = n_correct(logits, query.labels, query.hidden);
+        let n_query = plans.iter().map(|plan| plan.query().count());
+        let shares = correct.into_iter().zip(n_query);
+        shares
+            .map(|(correct, n_query)| rounded(correct as f64 / n_query as f64))
+            .collect()
+    })
+}
+
+/// Classifies the query images of fixed episodes, a pass of several episodes at a time, on the
+/// threads of `compute`; returns what `result` makes of the passes, one value per episode, in
+/// order.
+///
+/// # Shapes
+/// - `result` is given logits `[E, Q, N]` and the query set that they are of
+pub(crate) fn classify<R: Send>(
+    model: &Learner,
+    episodes: &FixedEpisodes<'_>,
+    compute: &Compute,
+    result: impl Fn(&[EpisodePlan], Tensor<3>, QuerySet) -> Vec<R> + Sync,
+) -> Vec<R> {
     let plans = episodes.list.plans();
     let jobs = plans
         .chunks(EPISODES_PER_PASS)
@@ -67,14 +90,8 @@ pub fn evaluate(model: &Learner, episodes: &FixedEpisodes<'_>, compute: &Compute
     let passes = map_in_order(jobs, compute.n_threads, |(model, plans)| {
         let batch = collate(episodes.images, plans).to_device(&compute.device);
         let EpisodeBatch { support, query, .. } = batch;
-        let images = Activations::from_images(query.images).hide(query.hidden.clone());
-        let logits = model.adapt(&support).classify(images);
-        let correct = n_correct(logits, query.labels, query.hidden);
-        let n_query = plans.iter().map(|plan| plan.query().count());
-        let shares = correct.into_iter().zip(n_query);
-        shares
-            .map(|(correct, n_query)| rounded(correct as f64 / n_query as f64))
-            .collect::<Vec<f64>>()
+        let images = Activations::from_images(query.images.clone()).hide(query.hidden.clone());
+        result(plans, model.adapt(&support).classify(images), query)
     });
     passes.into_iter().flatten().collect()
 }

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 
+/// A longer file is none.
+const MAX_BYTES: u64 = 256 << 20;
+
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
@@ -106,6 +109,34 @@ impl MetricsLog {
         })
     }
 
+    /// The lines of a file, in order; none where there is no file. A last line that a crash cut
+    /// off is left out.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is larger than 256 MiB, or has another line that is none.
+    pub fn read(path: &Path) -> Result<Vec<Metric>, TrainError> {
+        let fail = |cause: String| TrainError::file("read", path, cause);
+        if !path.exists() {
+            return Ok(Vec::new());
+        }
+        let metadata = fs::metadata(path).map_err(|cause| fail(cause.to_string()))?;
+        if metadata.len() > MAX_BYTES {
+            let n_bytes = metadata.len();
+            return Err(fail(format!(
+                "{n_bytes} bytes, expected {MAX_BYTES} at most"
+            )));
+        }
+        let text = fs::read_to_string(path).map_err(|cause| fail(cause.to_string()))?;
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let lines = whole.lines().enumerate();
+        lines
+            .map(|(at, line)| {
+                serde_json::from_str(line)
+                    .map_err(|cause| fail(format!("line {}: {cause}", at + 1)))
+            })
+            .collect()
+    }
+
     /// Appends a line.
     ///
     /// # Errors
@@ -177,5 +208,33 @@ impl StepWindow {
         };
         *self = Self::new();
         metric
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_as_written_but_for_one_cut_off() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("metrics.jsonl");
+        assert_eq!(MetricsLog::read(&path).expect("no file, no lines"), []);
+        let metric = Metric::Validation {
+            step: 3,
+            accuracy: 50.0,
+            ci95: 1.5,
+            episodes: 10,
+            train_seconds: 2.0,
+        };
+        let mut log = MetricsLog::open(&path, 0).expect("opened");
+        log.write(&metric).expect("written");
+        let mut text = fs::read_to_string(&path).expect("read");
+        text.push_str("{\"kind\":\"tra");
+        fs::write(&path, &text).expect("written");
+        assert_eq!(MetricsLog::read(&path).expect("read"), [metric]);
+        fs::write(&path, text + "\n").expect("written");
+        let error = MetricsLog::read(&path).expect_err("no line of ours");
+        assert!(error.to_string().contains("line 2"), "{error}");
     }
 }

@@ -180,7 +180,12 @@ impl RunDir {
     }
 
     pub(crate) fn metrics(&self) -> PathBuf {
-        self.path.join("metrics.jsonl")
+        Self::metrics_of(&self.path)
+    }
+
+    /// The metrics of a run that is not open.
+    pub fn metrics_of(path: &Path) -> PathBuf {
+        path.join("metrics.jsonl")
     }
 
     /// The result of a run, if it is finished.

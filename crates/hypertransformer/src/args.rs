@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Train(TrainArgs),
     /// Measure a trained generator or baseline on fixed episodes.
     Evaluate(EvaluateArgs),
+    /// Show what a trained generator or baseline has learned, as one page with figures.
+    Explain(ExplainArgs),
     /// Compare two tests on the same episodes, paired by episode.
     Compare(CompareArgs),
     /// Train and measure the rows of the tables in docs/results.md.
@@ -190,6 +192,33 @@ pub(crate) struct EvaluateArgs {
     /// Folder of the data set [default: the run's].
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) compute: ComputeArgs,
+    /// Print one JSON object on the last line of stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExplainArgs {
+    /// Run directory.
+    #[arg(required_unless_present = "model")]
+    pub(crate) run: Option<PathBuf>,
+    /// A model in the place of a run, for example models/omniglot-20way-1shot.
+    #[arg(long, value_name = "DIR", conflicts_with = "run", requires = "out")]
+    pub(crate) model: Option<PathBuf>,
+    /// Folder of the data set [default: the run's].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Episodes whose generated weights are compared.
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(3..=1000))]
+    pub(crate) episodes: u64,
+    /// Episodes to count confusions and calibration on [default: as many as the run's own test].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_EPISODES))]
+    pub(crate) test_episodes: Option<u64>,
+    /// Folder of the page and its figures [default: RUN/explain].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) compute: ComputeArgs,
     /// Print one JSON object on the last line of stdout.

@@ -5,12 +5,14 @@ pub(crate) mod compare;
 pub(crate) mod deploy;
 pub(crate) mod episodes;
 pub(crate) mod evaluate;
+pub(crate) mod explain;
 pub(crate) mod import_tf;
 pub(crate) mod inspect;
 pub(crate) mod models;
 pub(crate) mod parity;
 pub(crate) mod reproduce;
 pub(crate) mod train;
+mod trained;
 
 use std::path::{Path, PathBuf};
 

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
     let outcome = match Args::parse().command {
         Command::Train(args) => commands::train::run(&args),
         Command::Evaluate(args) => commands::evaluate::run(&args),
+        Command::Explain(args) => commands::explain::run(&args),
         Command::Compare(args) => commands::compare::run(&args),
         Command::Reproduce(args) => commands::reproduce::run(&args),
         Command::Models(args) => commands::models::run(&args),

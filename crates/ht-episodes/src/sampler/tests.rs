@@ -227,3 +227,21 @@ fn the_released_samplers_queries_can_be_support_images() {
     let share = shared as f64 / (planned.len() * 10) as f64;
     assert!((share - 5.0 / 12.0).abs() < 0.02, "{share}");
 }
+
+#[test]
+fn an_episode_can_be_drawn_among_some_classes() {
+    let sampler = sampler(EpisodeSpec::new(5, 1, 2));
+    let all = sampler.classes(Split::Train);
+    let few = &all[..7];
+    for index in 0..20 {
+        let plan = sampler.plan_among(few, 3, Split::Test, index);
+        assert_eq!(plan.classes.len(), 5);
+        let drawn: HashSet<usize> = plan.classes.iter().map(|class| class.class).collect();
+        assert_eq!(drawn.len(), 5);
+        assert!(drawn.iter().all(|class| few.contains(class)), "{drawn:?}");
+    }
+    // Among the classes of a split it is an episode of the split.
+    let test = sampler.classes(Split::Test);
+    let among = sampler.plan_among(test, 3, Split::Test, 1);
+    assert_eq!(among, sampler.plan(3, Split::Test, 1));
+}

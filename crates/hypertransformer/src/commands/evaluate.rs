@@ -1,45 +1,36 @@
 //! `hypertransformer evaluate`: a trained generator or baseline on fixed episodes.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use ht_episodes::Split;
 use ht_train::{
-    Accuracy, Calibration, CalibrationReport, Compute, Experiment, ExperimentConfig, FixedEpisodes,
-    Learner, Override, RunDir, TrainingObjective, episode_logits, load_learner, measure,
+    Accuracy, Calibration, CalibrationReport, Compute, Experiment, FixedEpisodes, Learner,
+    episode_logits, measure,
 };
 use serde_json::json;
 
 use super::Outcome;
+use super::trained::Trained;
 use crate::args::{EvaluateArgs, SplitName};
 use crate::progress::{print, say};
-
-/// Sections of an experiment that say what a method is measured on.
-const MEASURED_ON: [&str; 4] = ["episodes.", "evaluation.", "data.", "split."];
 
 /// Evaluates the best checkpoint of a run.
 pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     let compute = args.compute.device.compute(args.compute.threads)?;
-    let (place, checkpoint) = match (&args.run, &args.model) {
-        (Some(run), _) => (run, RunDir::best_checkpoint(run)?),
-        (None, Some(model)) => (model, model.clone()),
-        (None, None) => bail!("expected --run or --model"),
-    };
-    let (mut model, config, info) = load_learner(&checkpoint, &compute.device)?;
+    let Trained {
+        place,
+        learner: mut model,
+        experiment,
+        step,
+    } = Trained::load(
+        args.run.as_deref(),
+        args.model.as_deref(),
+        args.data.as_deref(),
+        &args.overrides,
+        &compute.device,
+    )?;
     if let Some(name) = args.norm_statistics {
         model.set_norm_statistics(name.into());
     }
-    let data = match (&args.data, &args.run) {
-        (Some(data), _) => Some(data.clone()),
-        (None, Some(run)) => RunDir::info(run)?.data,
-        (None, None) => None,
-    };
-    if config.training.objective == TrainingObjective::ClassHead {
-        bail!(
-            "{} holds an image encoder alone, and no CNN to evaluate",
-            place.display()
-        );
-    }
-    let config = measured_on(&config, &args.overrides)?;
-    let experiment = Experiment::resolve(config, data.as_deref())?;
     let config = &experiment.config;
     let fixed = if let Some(list) = &args.episodes_from {
         experiment.listed_episodes(list)?
@@ -48,8 +39,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
         experiment.fixed_episodes(args.split.into(), episodes)
     };
     say(&format!(
-        "evaluating step {} of {} on {} {} episodes",
-        info.step,
+        "evaluating step {step} of {} on {} {} episodes",
         place.display(),
         fixed.list.plans().len(),
         fixed.list.split(),
@@ -77,7 +67,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
             "norm_statistics": measured.norm_statistics,
             "calibration": calibration,
             "calibration_report": report,
-            "step": info.step,
+            "step": step,
             "device": args.compute.device.to_string(),
         });
         print(&object.to_string());
@@ -96,24 +86,6 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
         }
     }
     Ok(Outcome::Done)
-}
-
-/// The experiment with other episodes than those of its training.
-fn measured_on(config: &ExperimentConfig, overrides: &[Override]) -> Result<ExperimentConfig> {
-    let changed = ExperimentConfig::parse(&config.to_toml(), "the run's config", overrides)?;
-    let differences = config.differences(&changed);
-    let is_other = |key: &&String| !MEASURED_ON.iter().any(|section| key.starts_with(section));
-    if let Some(key) = differences.iter().find(is_other) {
-        bail!("--set {key}: expected a key of episodes, evaluation, data or split");
-    }
-    if config.episodes.ways != changed.episodes.ways {
-        bail!(
-            "--set episodes.ways: the CNNs have {} labels; for smaller episodes set \
-             episodes.irregular={{min_ways=.., max_ways=.., min_shots=..}}",
-            config.episodes.ways
-        );
-    }
-    Ok(changed)
 }
 
 /// Fits temperature and thresholds on as many validation episodes, and measures them on these; not

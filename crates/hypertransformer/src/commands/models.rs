@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Outcome;
+use super::trained::Trained;
 use crate::args::ModelsArgs;
 use crate::device::DeviceName;
 use crate::progress::print;
@@ -146,7 +147,7 @@ fn add(run: &Path, target: &Path, args: &ModelsArgs) -> Result<()> {
         fs::copy(checkpoint.join(file), partial.join(file))
             .with_context(|| format!("cannot copy {file} to {}", partial.display()))?;
     }
-    let (calibration, calibration_report) = calibrated(run, &checkpoint, args)?;
+    let (calibration, calibration_report) = calibrated(run, args)?;
     let card = Card {
         method: report.method,
         norm_statistics: report.norm_statistics,
@@ -166,18 +167,13 @@ fn add(run: &Path, target: &Path, args: &ModelsArgs) -> Result<()> {
 
 /// Temperature and thresholds from validation episodes, as many as the test has, and what they are
 /// worth on the test's.
-fn calibrated(
-    run: &Path,
-    checkpoint: &Path,
-    args: &ModelsArgs,
-) -> Result<(Calibration, CalibrationReport)> {
+fn calibrated(run: &Path, args: &ModelsArgs) -> Result<(Calibration, CalibrationReport)> {
     let compute = args.compute.device.compute(args.compute.threads)?;
-    let (learner, config, _) = load_learner(checkpoint, &compute.device)?;
-    let data = match &args.data {
-        Some(data) => Some(data.clone()),
-        None => RunDir::info(run)?.data,
-    };
-    let experiment = Experiment::resolve(config, data.as_deref())?;
+    let Trained {
+        learner,
+        experiment,
+        ..
+    } = Trained::load(Some(run), None, args.data.as_deref(), &[], &compute.device)?;
     let logits = |split| {
         let n_episodes = experiment.config.evaluation.test_episodes;
         let episodes = experiment.fixed_episodes(split, n_episodes);

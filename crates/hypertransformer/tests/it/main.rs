@@ -3,6 +3,7 @@
 mod deploy;
 mod devices;
 mod errors;
+mod explain;
 mod instructions;
 mod methods;
 mod released;

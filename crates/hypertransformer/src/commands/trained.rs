@@ -1,0 +1,78 @@
+//! A trained generator or baseline as a command finds it: a run or a model, with its data.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use burn::tensor::Device;
+use ht_train::{
+    Experiment, ExperimentConfig, Learner, Override, RunDir, TrainingObjective, load_learner,
+};
+
+/// Sections of an experiment that say what a method is measured on.
+const MEASURED_ON: [&str; 4] = ["episodes.", "evaluation.", "data.", "split."];
+
+/// What was trained, and what it was trained on.
+pub(super) struct Trained {
+    /// The run directory or the model's folder.
+    pub(super) place: PathBuf,
+    /// The best checkpoint.
+    pub(super) learner: Learner,
+    /// Its experiment, with the data.
+    pub(super) experiment: Experiment,
+    /// Updates of the checkpoint.
+    pub(super) step: u64,
+}
+
+impl Trained {
+    /// Reads a run or, in its place, a model; `data` counts before the folder that the run knows,
+    /// and `overrides` change what it is measured on.
+    pub(super) fn load(
+        run: Option<&Path>,
+        model: Option<&Path>,
+        data: Option<&Path>,
+        overrides: &[Override],
+        device: &Device,
+    ) -> Result<Self> {
+        let (place, checkpoint) = match (run, model) {
+            (Some(run), _) => (run, RunDir::best_checkpoint(run)?),
+            (None, Some(model)) => (model, model.to_owned()),
+            (None, None) => bail!("expected a run or a model"),
+        };
+        let (learner, config, info) = load_learner(&checkpoint, device)?;
+        let data = match (data, run) {
+            (Some(data), _) => Some(data.to_owned()),
+            (None, Some(run)) => RunDir::info(run)?.data,
+            (None, None) => None,
+        };
+        if config.training.objective == TrainingObjective::ClassHead {
+            bail!(
+                "{} holds an image encoder alone, and no CNN to evaluate",
+                place.display()
+            );
+        }
+        Ok(Self {
+            place: place.to_owned(),
+            learner,
+            experiment: Experiment::resolve(measured_on(&config, overrides)?, data.as_deref())?,
+            step: info.step,
+        })
+    }
+}
+
+/// The experiment with other episodes than those of its training.
+fn measured_on(config: &ExperimentConfig, overrides: &[Override]) -> Result<ExperimentConfig> {
+    let changed = ExperimentConfig::parse(&config.to_toml(), "the run's config", overrides)?;
+    let differences = config.differences(&changed);
+    let is_other = |key: &&String| !MEASURED_ON.iter().any(|section| key.starts_with(section));
+    if let Some(key) = differences.iter().find(is_other) {
+        bail!("--set {key}: expected a key of episodes, evaluation, data or split");
+    }
+    if config.episodes.ways != changed.episodes.ways {
+        bail!(
+            "--set episodes.ways: the CNNs have {} labels; for smaller episodes set \
+             episodes.irregular={{min_ways=.., max_ways=.., min_shots=..}}",
+            config.episodes.ways
+        );
+    }
+    Ok(changed)
+}
