@@ -18,8 +18,11 @@
 //! stores and loads.
 
 mod accuracy;
+mod bad_step;
+mod bounded;
 mod checkpoint;
 mod config;
+mod durable;
 mod error;
 mod evaluate;
 mod experiment;
@@ -32,6 +35,7 @@ mod parallel;
 mod parameters;
 mod pixel_nn;
 mod records;
+mod resume;
 mod run_dir;
 mod schedule;
 mod start;
@@ -39,6 +43,7 @@ mod step;
 mod train;
 
 pub use accuracy::Accuracy;
+pub use bad_step::{BadSteps, SkippedSteps};
 pub use checkpoint::{CheckpointInfo, load_learner, save_parameters};
 pub use config::{
     DataConfig, EpisodesConfig, EvaluationConfig, ExperimentConfig, Override, TrainingConfig,
@@ -50,7 +55,7 @@ pub use experiment::Experiment;
 pub use final_test::TrainReport;
 pub use learner::{Learner, Method};
 pub use loss::{BatchLoss, LossConfig, batch_loss, n_correct, query_loss};
-pub use metrics::{Metric, MetricsLog};
+pub use metrics::{Metric, MetricsLog, WindowSums};
 pub use optimizer::{MetaOptimizer, OptimizerConfig};
 pub use parameters::{ParameterSlot, from_vector, gradient_vector, slots, to_vector};
 pub use pixel_nn::pixel_nearest_neighbour;

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use ht_train::{Accuracy, Experiment, RunDir, TrainingObjective, load_learner, measure};
 use serde_json::json;
 
-use super::Outcome;
+use super::{Outcome, best_checkpoint};
 use crate::args::EvaluateArgs;
 use crate::progress::{print, say};
 
@@ -12,7 +12,7 @@ use crate::progress::{print, say};
 pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     let compute = args.compute.device.compute(args.compute.threads)?;
     let (place, checkpoint) = match (&args.run, &args.model) {
-        (Some(run), _) => (run, RunDir::best_checkpoint(run)?),
+        (Some(run), _) => (run, best_checkpoint(run)?),
         (None, Some(model)) => (model, model.clone()),
         (None, None) => bail!("expected --run or --model"),
     };

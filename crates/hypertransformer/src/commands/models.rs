@@ -19,7 +19,7 @@ use ht_train::{RunDir, load_learner};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::Outcome;
+use super::{Outcome, best_checkpoint};
 use crate::args::ModelsArgs;
 use crate::device::DeviceName;
 use crate::progress::print;
@@ -122,7 +122,7 @@ fn add(run: &Path, target: &Path) -> Result<()> {
             target.display()
         );
     }
-    let checkpoint = RunDir::best_checkpoint(run)?;
+    let checkpoint = best_checkpoint(run)?;
     let partial = target.with_extension("partial");
     // What an earlier try has left.
     let _ = fs::remove_dir_all(&partial);

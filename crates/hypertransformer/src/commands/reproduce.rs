@@ -8,16 +8,17 @@ mod report;
 mod rows;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
-use ht_train::{EpisodeRecords, Experiment, ExperimentConfig, RunDir, TrainOutcome, TrainReport};
+use ht_train::{
+    BadSteps, EpisodeRecords, Experiment, ExperimentConfig, RunDir, TrainOutcome, TrainReport,
+};
 use serde_json::json;
 
 use self::report::{Recorded, Results};
 use self::rows::{Row, Rows};
-use super::train::{run_info, stop_on_ctrl_c, watched};
+use super::stop_signal::StopSignal;
+use super::train::{run_info, watched};
 use super::{Outcome, absolute};
 use crate::args::ReproduceArgs;
 use crate::progress::{print, say};
@@ -28,10 +29,10 @@ pub(crate) fn run(args: &ReproduceArgs) -> Result<Outcome> {
     if let Some(id) = &args.check {
         return check(rows.get(id)?, args);
     }
-    let stop = stop_on_ctrl_c()?;
+    let stop = StopSignal::listen()?;
     for row in rows.chosen(&args.rows)? {
         let Some(report) = finished(row, &args.runs.join(&row.id), args, &stop)? else {
-            return Ok(Outcome::Interrupted);
+            return Ok(Outcome::Stopped(stop.exit_code()));
         };
         // After every row, and on what the file says now: training takes hours, and others may
         // have written in the meantime.
@@ -58,9 +59,9 @@ fn check(row: &Row, args: &ReproduceArgs) -> Result<Outcome> {
         .get(&row.id)
         .with_context(|| format!("{} has no row {}", args.results.display(), row.id))?;
     let folder = args.runs.join(format!("check-{}", row.id));
-    let stop = stop_on_ctrl_c()?;
+    let stop = StopSignal::listen()?;
     let Some(report) = finished(row, &folder, args, &stop)? else {
-        return Ok(Outcome::Interrupted);
+        return Ok(Outcome::Stopped(stop.exit_code()));
     };
     let apart = (report.test.mean - recorded.accuracy).abs();
     let allowed = report.test.ci95.hypot(recorded.ci95) + RETRAINING;
@@ -103,10 +104,10 @@ fn finished(
     row: &Row,
     path: &Path,
     args: &ReproduceArgs,
-    stop: &Arc<AtomicBool>,
+    stop: &StopSignal,
 ) -> Result<Option<TrainReport>> {
     let config = row.experiment()?;
-    if path.exists() {
+    if path.join("config.toml").exists() {
         let differences = RunDir::config(path)?.differences(&config);
         if !differences.is_empty() {
             let keys = differences.join(", ");
@@ -125,7 +126,7 @@ fn finished(
     let experiment = Experiment::resolve(config, data.as_deref())?;
     let run = open(path, &experiment.config, data, args)?;
     say(&format!("{}: training in {}", row.id, path.display()));
-    match watched(&experiment, &run, &compute, stop)? {
+    match watched(&experiment, &run, &compute, BadSteps::Stop, stop)? {
         TrainOutcome::Finished(report) => Ok(Some(report)),
         TrainOutcome::Interrupted { step } => {
             say(&format!(
@@ -149,11 +150,13 @@ fn open(
     data: Option<PathBuf>,
     args: &ReproduceArgs,
 ) -> Result<RunDir> {
-    if path.exists() {
+    if path.join("config.toml").exists() {
         return Ok(RunDir::open(path)?);
     }
     let info = run_info(data, args.compute.device);
-    Ok(RunDir::create(path, config, &info)?)
+    let run = RunDir::create(path, &info)?;
+    run.begin(config)?;
+    Ok(run)
 }
 
 fn data_folder(row: &Row, args: &ReproduceArgs) -> Result<Option<PathBuf>> {

@@ -1,8 +1,12 @@
 //! The commands as a person types them, from files to exit codes.
 
+mod attack_data;
+mod attack_models;
+mod attacks;
 mod devices;
 mod errors;
 mod instructions;
+mod kill;
 mod methods;
 mod released;
 mod reproduce;
