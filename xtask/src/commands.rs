@@ -107,6 +107,7 @@ pub(crate) fn test(args: &[String]) -> Result<ExitCode> {
     let workspace = ["--workspace", "--all-targets"];
 
     tidy()?;
+    supply_chain()?;
     step("format", cargo().args(["fmt", "--all", "--check"]))?;
     step(
         "clippy",
@@ -146,6 +147,19 @@ pub(crate) fn test(args: &[String]) -> Result<ExitCode> {
     )?;
     say("all checks passed");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Licences, sources and bans of `deny.toml`, where cargo-deny is installed. Advisories need a
+/// database from the network: `cargo deny check`.
+fn supply_chain() -> Result<()> {
+    let is_there = cargo().args(["deny", "--version"]).output();
+    if !is_there.is_ok_and(|output| output.status.success()) {
+        say("== cargo deny: skipped, it is not installed (cargo install cargo-deny --locked)");
+        return Ok(());
+    }
+    let mut command = cargo();
+    command.args(["deny", "--offline", "check", "licenses", "bans", "sources"]);
+    step("cargo deny", &mut command)
 }
 
 /// The rules of the house.
