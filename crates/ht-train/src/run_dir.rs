@@ -267,11 +267,11 @@ impl RunDir {
             .map(|best| self.best().join(folder_name(best.step)))
             .collect();
         let best = checkpoints_in(&self.best());
-        let old = best
+        let mut old = best
             .iter()
             .skip(1)
             .filter(|folder| !needed.contains(folder));
-        old.into_iter().try_for_each(|old| remove_folder(old))
+        old.try_for_each(|old| remove_folder(old))
     }
 }
 

@@ -63,16 +63,17 @@ fn digest(experiment: &Experiment, split: Split, n_workers: usize) -> String {
 #[test]
 fn episodes_are_those_of_the_snapshot_with_any_number_of_workers() {
     for n_workers in [1, 2, 8] {
-        let mut lines = String::new();
+        let mut lines = Vec::new();
         for (name, config, overrides) in CASES {
             let experiment = experiment(config, overrides);
             let data = experiment.train_sampler.images().digest();
-            lines += &format!("{name} images {data}\n");
+            lines.push(format!("{name} images {data}\n"));
             for split in Split::ALL {
                 let digest = digest(&experiment, split, n_workers);
-                lines += &format!("{name} {} {digest}\n", split.name());
+                lines.push(format!("{name} {} {digest}\n", split.name()));
             }
         }
+        let lines = lines.concat();
         assert!(lines == SNAPSHOT, "with {n_workers} workers, now:\n{lines}");
     }
 }

@@ -57,11 +57,10 @@ fn digest(run: &str) -> BTreeMap<String, String> {
                 continue;
             }
             let mut bytes = fs::read(&path).expect("read");
-            if name.ends_with(".json") || name == "metrics.jsonl" {
-                bytes = without_clock(
-                    &String::from_utf8(bytes).expect("text"),
-                    name == "metrics.jsonl",
-                );
+            let is_lines = name == "metrics.jsonl";
+            if is_lines || path.extension().is_some_and(|end| end == "json") {
+                let text = String::from_utf8(bytes).expect("text");
+                bytes = without_clock(&text, is_lines);
             }
             digests.insert(name, sha256(&bytes));
         }
@@ -90,7 +89,7 @@ fn without_clock(text: &str, is_lines: bool) -> Vec<u8> {
     plain.collect::<Vec<_>>().join("\n").into_bytes()
 }
 
-/// Starts or resumes a run; none if it was killed after `limit`, else whether it had to be.
+/// Starts or resumes a run and kills it after `limit`; whether it had ended before.
 fn go_on(run: &str, limit: Option<Duration>) -> bool {
     let is_begun = Path::new(run).join("config.toml").exists();
     let args = if is_begun {
