@@ -107,6 +107,7 @@ pub(crate) fn test(args: &[String]) -> Result<ExitCode> {
     let workspace = ["--workspace", "--all-targets"];
 
     tidy()?;
+    supply_chain()?;
     step("format", cargo().args(["fmt", "--all", "--check"]))?;
     step(
         "clippy",
@@ -148,6 +149,19 @@ pub(crate) fn test(args: &[String]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Licences, sources and bans of `deny.toml`, where cargo-deny is installed. Advisories need a
+/// database from the network: `cargo deny check`.
+fn supply_chain() -> Result<()> {
+    let is_there = cargo().args(["deny", "--version"]).output();
+    if !is_there.is_ok_and(|output| output.status.success()) {
+        say("== cargo deny: skipped, it is not installed (cargo install cargo-deny --locked)");
+        return Ok(());
+    }
+    let mut command = cargo();
+    command.args(["deny", "--offline", "check", "licenses", "bans", "sources"]);
+    step("cargo deny", &mut command)
+}
+
 /// The rules of the house.
 pub(crate) fn tidy() -> Result<ExitCode> {
     let root = root();
@@ -170,7 +184,7 @@ pub(crate) fn bench(args: &[String]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn step(name: &str, command: &mut Command) -> Result<()> {
+pub(crate) fn step(name: &str, command: &mut Command) -> Result<()> {
     say(&format!("== {name}"));
     let started = Instant::now();
     let status = command.status().context("cannot start cargo")?;
@@ -189,7 +203,7 @@ fn cargo_path() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
-fn cargo() -> Command {
+pub(crate) fn cargo() -> Command {
     let mut command = Command::new(cargo_path());
     command.current_dir(root());
     command

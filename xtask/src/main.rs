@@ -5,6 +5,7 @@
 //! all that CI runs.
 
 mod commands;
+mod faults;
 mod tidy;
 
 use std::process::ExitCode;
@@ -24,6 +25,9 @@ cargo xtask COMMAND
   import-tf FILE --config C   make a run from a checkpoint of the released code
   test [--device NAME]..      format, clippy, docs, tidy, tests; on flex, ndarray and wgpu
                               unless devices are named
+  kill-test [--kills N] [--seed S]
+                              training killed N times (30) ends as if it had not been
+  fuzz [--seconds N]          changed files for each reader, N seconds (10) each
   tidy                        the rules of the house, in seconds
   bench step [--json]         the rate of training steps against the floor (bench --help)
   bench [FILTER]              criterion benches
@@ -39,6 +43,8 @@ fn main() -> ExitCode {
         "train" | "evaluate" | "explain" | "compare" | "episodes" | "reproduce" | "models"
         | "inspect" | "parity" | "import-tf" => commands::run_binary(&command, &rest),
         "test" => commands::test(&rest),
+        "kill-test" => faults::kill_test(&rest),
+        "fuzz" => faults::fuzz(&rest),
         "tidy" => commands::tidy(),
         "bench" if rest.first().is_some_and(|what| what == "step") => {
             commands::run_binary("bench", &rest[1..])

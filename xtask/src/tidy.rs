@@ -81,10 +81,10 @@ struct Source {
 
 /// All findings in a repository; none means tidy.
 pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
-    let rust = files(root, &["crates", "xtask", "benches"], "rs")?;
-    let manifests = files(root, &["crates", "xtask", "benches"], "toml")?;
-    let configs = files(root, &["configs"], "toml")?;
-    let docs = files(root, &["docs"], "md")?;
+    let rust = files(root, &["crates", "xtask", "benches"], ".rs")?;
+    let manifests = files(root, &["crates", "xtask", "benches"], "/Cargo.toml")?;
+    let configs = files(root, &["configs"], ".toml")?;
+    let docs = files(root, &["docs"], ".md")?;
     let mut findings = arrows(&manifests)?;
     findings.extend(backend_features(&manifests)?);
     findings.extend(backend_names(&rust));
@@ -107,7 +107,7 @@ fn files(root: &Path, folders: &[&str], ending: &str) -> Result<Vec<Source>> {
             let path = entry?.path();
             if path.is_dir() {
                 rest.push(path);
-            } else if path.extension().is_some_and(|end| end == ending) {
+            } else if path.to_string_lossy().ends_with(ending) {
                 let text = fs::read_to_string(&path)
                     .with_context(|| format!("cannot read {}", path.display()))?;
                 let path = path.strip_prefix(root).unwrap_or(&path);

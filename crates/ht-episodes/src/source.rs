@@ -2,6 +2,7 @@
 //!
 //! Files from outside are untrusted: counts and sizes are checked before memory is taken.
 
+mod archive;
 mod cache;
 mod cifar;
 mod decode;
@@ -14,15 +15,13 @@ mod omniglot;
 mod pickle;
 mod tiered_imagenet;
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use zip::ZipArchive;
 
 use crate::{EpisodeError, ImageSet, ImageShape};
 
+pub(crate) use archive::open_table;
 pub use glyphs::GlyphsConfig;
 
 pub(crate) use decode::{decode_file, fit};
@@ -165,9 +164,4 @@ fn check_image_size(image_size: usize) -> Result<(), EpisodeError> {
             expected: "1 to 1024",
         })
     }
-}
-
-fn open_archive(path: &Path) -> Result<ZipArchive<BufReader<File>>, String> {
-    let file = File::open(path).map_err(|cause| cause.to_string())?;
-    ZipArchive::new(BufReader::new(file)).map_err(|cause| cause.to_string())
 }

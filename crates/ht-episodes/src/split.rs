@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
+use crate::source::open_table;
 use crate::{EpisodeError, ImageSet, python_shuffle, random};
 
 /// One of the three disjoint parts of a data set's classes.
@@ -181,14 +182,14 @@ impl ClassSplit {
         let by_name: BTreeMap<&str, usize> = (0..images.n_classes())
             .map(|class| (images.class_name(class), class))
             .collect();
-        let mut reader =
-            csv::Reader::from_path(path).map_err(|cause| EpisodeError::unreadable(path, cause))?;
+        let mut reader = open_table(path)?;
         let mut parts = [vec![], vec![], vec![]];
         let mut seen = vec![false; images.n_classes()];
         for row in reader.deserialize() {
             let row: Row = row.map_err(|cause| EpisodeError::unreadable(path, cause))?;
             let bad = |cause: &str| {
-                EpisodeError::BadSplit(format!("{}: class {} {cause}", path.display(), row.class))
+                let class: String = row.class.chars().take(100).collect();
+                EpisodeError::BadSplit(format!("{}: class {class} {cause}", path.display()))
             };
             let class = *by_name
                 .get(row.class.as_str())

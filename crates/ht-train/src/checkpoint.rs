@@ -8,27 +8,33 @@
 //! ```
 //!
 //! The folder is made under another name and renamed when everything in it has reached the
-//! disk. A file that does not match its digest is never used.
+//! disk (`durable.rs`). A file that does not match its digest is never used.
 
-use std::fs::{self, File};
-use std::io::Write;
+mod tensors;
+
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use ht_episodes::sha256;
 use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
+use crate::bad_step::SkippedSteps;
+use crate::metrics::WindowSums;
 use crate::optimizer::OptimizerState;
 use crate::{
-    ExperimentConfig, Learner, MetaOptimizer, RunDir, TrainError, from_vector, slots, to_vector,
+    ExperimentConfig, Learner, MetaOptimizer, ParameterSlot, RunDir, TrainError, bounded, durable,
+    from_vector, slots, to_vector,
 };
+
+pub(crate) use tensors::by_name;
 
 const FORMAT: u32 = 2;
 const PARAMETERS: &str = "parameters.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 const MANIFEST: &str = "manifest.json";
+/// A file of a checkpoint whose model is not known yet.
+const MOST_BYTES: u64 = 8 << 30;
 
 /// The best validation so far.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,12 +50,18 @@ pub struct Best {
 pub struct CheckpointInfo {
     /// Version of the layout.
     pub format: u32,
-    /// Updates so far; also the position in the stream of training episodes.
+    /// Steps so far; also the position in the stream of training episodes.
     pub step: u64,
     /// Seconds of training so far.
     pub train_seconds: f64,
     /// The best validation so far.
     pub best: Option<Best>,
+    /// The steps since the last line of the metrics.
+    #[serde(default)]
+    pub window: WindowSums,
+    /// Steps that were left out.
+    #[serde(default)]
+    pub skipped: SkippedSteps,
     /// Updates that the optimizer counts.
     pub optimizer_time: usize,
     /// The experiment, as TOML.
@@ -65,6 +77,8 @@ pub(crate) struct TrainingState {
     pub(crate) step: u64,
     pub(crate) train_seconds: f64,
     pub(crate) best: Option<Best>,
+    pub(crate) window: WindowSums,
+    pub(crate) skipped: SkippedSteps,
     pub(crate) parameters: Tensor<1>,
     pub(crate) optimizer: MetaOptimizer,
 }
@@ -74,23 +88,34 @@ pub(crate) fn folder_name(step: u64) -> String {
     format!("step-{step:08}")
 }
 
-/// Writes a checkpoint into `parent`, replacing one of the same step.
+impl TrainingState {
+    /// The beginning.
+    pub(crate) fn new(parameters: Tensor<1>, config: &ExperimentConfig) -> Self {
+        Self {
+            step: 0,
+            train_seconds: 0.0,
+            best: None,
+            window: WindowSums::default(),
+            skipped: SkippedSteps::default(),
+            parameters,
+            optimizer: MetaOptimizer::new(&config.optimizer),
+        }
+    }
+}
+
+/// Writes a checkpoint into `parent`. One of the same step gives way to it, unless it holds the
+/// same: then nothing is written.
 pub(crate) fn save(
     parent: &Path,
     model: &Learner,
     state: &TrainingState,
     config: &ExperimentConfig,
 ) -> Result<PathBuf, TrainError> {
-    let parameters = vector_values(&state.parameters);
-    if !parameters.iter().all(|value| value.is_finite()) {
-        return Err(TrainError::Diverged { step: state.step });
+    let values = vector_values(&state.parameters);
+    let target = parent.join(folder_name(state.step));
+    if !values.iter().all(|value| value.is_finite()) {
+        return Err(TrainError::NoNumbers { step: state.step });
     }
-    let name = folder_name(state.step);
-    let partial = parent.join(format!(".{name}.partial"));
-    let target = parent.join(&name);
-    remove_folder(&partial)?;
-    fs::create_dir_all(&partial).map_err(|cause| TrainError::file("write", &partial, cause))?;
-
     let OptimizerState { time, vectors } = state.optimizer.state();
     let vectors = vectors
         .into_iter()
@@ -99,21 +124,38 @@ pub(crate) fn save(
             (name.to_owned(), vec![values.len()], values)
         })
         .collect();
+    let parameters = tensors::encode(by_name(model, &values), &target)?;
+    let optimizer = tensors::encode(vectors, &target)?;
     let info = CheckpointInfo {
         format: FORMAT,
         step: state.step,
         train_seconds: state.train_seconds,
         best: state.best,
+        window: state.window,
+        skipped: state.skipped,
         optimizer_time: time,
         config: config.to_toml(),
-        parameters_sha256: write_tensors(&partial.join(PARAMETERS), by_name(model, &parameters))?,
-        optimizer_sha256: write_tensors(&partial.join(OPTIMIZER), vectors)?,
+        parameters_sha256: sha256(&parameters),
+        optimizer_sha256: sha256(&optimizer),
     };
+    if verify(&target).is_ok_and(|found| found.holds_the_same_as(&info)) {
+        return Ok(target);
+    }
     let manifest = serde_json::to_string_pretty(&info)
-        .map_err(|cause| TrainError::file("write", &partial, cause))?;
-    write_synced(&partial.join(MANIFEST), manifest.as_bytes())?;
-    remove_folder(&target)?;
-    fs::rename(&partial, &target).map_err(|cause| TrainError::file("write", &target, cause))?;
+        .map_err(|cause| TrainError::file("write", &target, cause))?;
+    let partial = durable::partial(&target);
+    let write = || {
+        durable::remove_at_once(&partial)?;
+        durable::create_folder(&partial)?;
+        durable::write_file(&partial.join(PARAMETERS), &parameters)?;
+        durable::write_file(&partial.join(OPTIMIZER), &optimizer)?;
+        durable::write_file(&partial.join(MANIFEST), manifest.as_bytes())?;
+        durable::commit_folder(&partial, &target)
+    };
+    // A full disk gets back what did not fit.
+    write().inspect_err(|_| {
+        let _ = durable::remove_at_once(&partial);
+    })?;
     Ok(target)
 }
 
@@ -134,23 +176,57 @@ pub fn save_parameters(
 ) -> Result<PathBuf, TrainError> {
     let state = TrainingState {
         step,
-        train_seconds: 0.0,
-        best: None,
-        parameters,
-        optimizer: MetaOptimizer::new(&config.optimizer),
+        ..TrainingState::new(parameters, config)
     };
     save(&run.checkpoints(), model, &state, config)
 }
 
+impl CheckpointInfo {
+    /// The same but for the clock.
+    fn holds_the_same_as(&self, other: &Self) -> bool {
+        let without_clock = |info: &Self| Self {
+            train_seconds: 0.0,
+            window: info.window.without_clock(),
+            ..info.clone()
+        };
+        without_clock(self) == without_clock(other)
+    }
+}
+
 /// Reads a checkpoint's manifest.
 pub(crate) fn read_info(folder: &Path) -> Result<CheckpointInfo, TrainError> {
-    let path = folder.join(MANIFEST);
-    let text = fs::read_to_string(&path).map_err(|cause| TrainError::file("read", &path, cause))?;
-    let info: CheckpointInfo =
-        serde_json::from_str(&text).map_err(|cause| TrainError::checkpoint(folder, cause))?;
-    if info.format != FORMAT {
-        let cause = format!("format {}, expected {FORMAT}", info.format);
+    /// What every format has.
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    let text = bounded::read_text(&folder.join(MANIFEST), bounded::SMALL_FILE)?;
+    let damaged = |cause: serde_json::Error| {
+        TrainError::checkpoint(folder, format_args!("{MANIFEST}: {cause}"))
+    };
+    // First, because a newer version may have changed all else.
+    let Format { format } = serde_json::from_str(&text).map_err(damaged)?;
+    if format > FORMAT {
+        return Err(TrainError::NewerCheckpoint {
+            path: folder.to_owned(),
+            format,
+            known: FORMAT,
+        });
+    }
+    if format < FORMAT {
+        let cause = format!("format {format}, expected {FORMAT}: no version reads both");
         return Err(TrainError::checkpoint(folder, cause));
+    }
+    serde_json::from_str(&text).map_err(damaged)
+}
+
+/// Reads a checkpoint's manifest and compares its files with it, as far as they are there: a
+/// model has no optimizer.
+pub(crate) fn verify(folder: &Path) -> Result<CheckpointInfo, TrainError> {
+    let info = read_info(folder)?;
+    read_checked(folder, PARAMETERS, &info.parameters_sha256, MOST_BYTES)?;
+    if folder.join(OPTIMIZER).exists() {
+        read_checked(folder, OPTIMIZER, &info.optimizer_sha256, MOST_BYTES)?;
     }
     Ok(info)
 }
@@ -165,21 +241,26 @@ pub(crate) fn load_state(
     let info = read_info(folder)?;
     let parameters = read_parameters(folder, &info, model, device)?;
     let n_values = parameters.dims()[0];
-    let bytes = read_checked(folder, OPTIMIZER, &info.optimizer_sha256)?;
-    let tensors =
+    let most_bytes = tensors::most_bytes(2 * n_values);
+    let bytes = read_checked(folder, OPTIMIZER, &info.optimizer_sha256, most_bytes)?;
+    let vectors =
         SafeTensors::deserialize(&bytes).map_err(|cause| TrainError::checkpoint(folder, cause))?;
     let mut optimizer = MetaOptimizer::new(&config.optimizer);
     optimizer
         .restore(info.optimizer_time, |name| {
-            let values = float_values(&tensors.tensor(name).ok()?)?;
-            let is_whole = values.len() == n_values;
-            is_whole.then(|| Tensor::from_data(TensorData::new(values, [n_values]), device))
+            let values = tensors::values(&vectors, name, &[n_values])?;
+            Ok(Tensor::from_data(
+                TensorData::new(values, [n_values]),
+                device,
+            ))
         })
         .map_err(|cause| TrainError::checkpoint(folder, cause))?;
     Ok(TrainingState {
         step: info.step,
         train_seconds: info.train_seconds,
         best: info.best,
+        window: info.window,
+        skipped: info.skipped,
         parameters,
         optimizer,
     })
@@ -207,20 +288,15 @@ fn read_parameters(
     model: &Learner,
     device: &Device,
 ) -> Result<Tensor<1>, TrainError> {
-    let bytes = read_checked(folder, PARAMETERS, &info.parameters_sha256)?;
+    let slots = slots(model);
+    let most_bytes = tensors::most_bytes(slots.iter().map(ParameterSlot::len).sum());
+    let bytes = read_checked(folder, PARAMETERS, &info.parameters_sha256, most_bytes)?;
     let tensors =
         SafeTensors::deserialize(&bytes).map_err(|cause| TrainError::checkpoint(folder, cause))?;
     let mut vector = Vec::new();
-    for slot in slots(model) {
-        let values = tensors
-            .tensor(&slot.name)
-            .ok()
-            .filter(|view| view.shape() == slot.shape)
-            .and_then(|view| float_values(&view))
-            .ok_or_else(|| {
-                let cause = format!("no parameter {} of shape {:?}", slot.name, slot.shape);
-                TrainError::checkpoint(folder, cause)
-            })?;
+    for slot in &slots {
+        let values = tensors::values(&tensors, &slot.name, &slot.shape)
+            .map_err(|cause| TrainError::checkpoint(folder, cause))?;
         vector.extend(values);
     }
     let n_values = vector.len();
@@ -229,20 +305,6 @@ fn read_parameters(
         TensorData::new(vector, [n_values]),
         &device,
     ))
-}
-
-pub(crate) type NamedValues = Vec<(String, Vec<usize>, Vec<f32>)>;
-
-pub(crate) fn by_name(model: &Learner, parameters: &[f32]) -> NamedValues {
-    let mut rest = parameters;
-    slots(model)
-        .into_iter()
-        .map(|slot| {
-            let (values, later) = rest.split_at(slot.len());
-            rest = later;
-            (slot.name, slot.shape, values.to_vec())
-        })
-        .collect()
 }
 
 /// SHA-256 of a model's parameters: the same for the same bits, wherever it lies.
@@ -258,61 +320,17 @@ pub(crate) fn vector_values(vector: &Tensor<1>) -> Vec<f32> {
     vector.to_data().iter::<f32>().collect()
 }
 
-fn float_values(view: &TensorView<'_>) -> Option<Vec<f32>> {
-    let float = |bytes: &[u8]| bytes.try_into().map(f32::from_le_bytes).ok();
-    (view.dtype() == Dtype::F32)
-        .then(|| view.data().chunks_exact(4).map(float).collect())
-        .flatten()
-}
-
-/// Writes tensors and returns the file's SHA-256.
-fn write_tensors(path: &Path, tensors: NamedValues) -> Result<String, TrainError> {
-    let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
-        .into_iter()
-        .map(|(name, shape, values)| {
-            let bytes = values.into_iter().flat_map(f32::to_le_bytes).collect();
-            (name, shape, bytes)
-        })
-        .collect();
-    let views = bytes
-        .iter()
-        .map(|(name, shape, bytes)| {
-            TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name, view))
-        })
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|cause| TrainError::file("write", path, cause))?;
-    let file = safetensors::serialize(views, None)
-        .map_err(|cause| TrainError::file("write", path, cause))?;
-    write_synced(path, &file)?;
-    Ok(sha256(&file))
-}
-
-fn read_checked(folder: &Path, name: &str, expected: &str) -> Result<Vec<u8>, TrainError> {
-    let path = folder.join(name);
-    let bytes = fs::read(&path).map_err(|cause| TrainError::file("read", &path, cause))?;
+fn read_checked(
+    folder: &Path,
+    name: &str,
+    expected: &str,
+    most_bytes: u64,
+) -> Result<Vec<u8>, TrainError> {
+    let bytes = bounded::read(&folder.join(name), most_bytes)?;
     if sha256(&bytes) == expected {
         Ok(bytes)
     } else {
         let cause = format!("{name} does not match the SHA-256 in {MANIFEST}");
         Err(TrainError::checkpoint(folder, cause))
-    }
-}
-
-/// Writes a file and waits until it has reached the disk.
-pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    File::create(path)
-        .and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync_all()
-        })
-        .map_err(|cause| TrainError::file("write", path, cause))
-}
-
-pub(crate) fn remove_folder(path: &Path) -> Result<(), TrainError> {
-    match fs::remove_dir_all(path) {
-        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
-            Err(TrainError::file("remove", path, cause))
-        }
-        _ => Ok(()),
     }
 }

@@ -5,7 +5,6 @@
 
 mod episodes;
 
-use std::fs;
 use std::path::Path;
 
 use ht_baselines::BaselineConfig;
@@ -17,7 +16,8 @@ use toml::{Table, Value};
 
 pub use episodes::{EpisodesConfig, UnlabelledConfig};
 
-use crate::{LossConfig, Method, OptimizerConfig, ScheduleConfig, TrainError};
+use crate::error::clipped;
+use crate::{LossConfig, Method, OptimizerConfig, ScheduleConfig, TrainError, bounded};
 
 /// The images of an experiment.
 pub type DataConfig = ImageSource;
@@ -71,6 +71,8 @@ pub struct TrainingConfig {
     pub micro_batch: usize,
     /// Largest norm of the whole gradient, or none.
     pub gradient_clip: Option<f64>,
+    /// A step with a larger loss has gone wrong; a million if left out.
+    pub largest_loss: Option<f64>,
     /// Steps between lines in the metrics.
     pub log_every: u64,
     /// Steps between validations.
@@ -153,8 +155,7 @@ impl ExperimentConfig {
     /// # Errors
     /// An unreadable file, a wrong key or value.
     pub fn load(path: &Path, overrides: &[Override]) -> Result<Self, TrainError> {
-        let text =
-            fs::read_to_string(path).map_err(|cause| TrainError::file("read", path, cause))?;
+        let text = bounded::read_text(path, bounded::SMALL_FILE)?;
         Self::parse(&text, &path.display().to_string(), overrides)
     }
 
@@ -165,7 +166,7 @@ impl ExperimentConfig {
     pub fn parse(text: &str, place: &str, overrides: &[Override]) -> Result<Self, TrainError> {
         let fail = |place: &str, cause: &dyn ToString| TrainError::Config {
             place: place.to_owned(),
-            cause: cause.to_string().trim_end().to_owned(),
+            cause: clipped(cause.to_string().trim_end()),
         };
         // The text is read once as it stands, so that errors show its lines.
         let mut config: Self = toml::from_str(text).map_err(|cause| fail(place, &cause))?;
@@ -341,6 +342,11 @@ impl ExperimentConfig {
             ),
             ("loss.squared_kernels", self.loss.squared_kernels, f64::MAX),
             ("loss.class_head", self.loss.class_head, f64::MAX),
+            (
+                "training.largest_loss",
+                training.largest_loss.unwrap_or(0.0),
+                f64::MAX,
+            ),
         ] {
             if !(0.0..=most).contains(&value) {
                 return Err(TrainError::Config {

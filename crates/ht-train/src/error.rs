@@ -96,13 +96,53 @@ pub enum TrainError {
         /// SHA-256 over those of the other.
         theirs: String,
     },
-    /// A loss that is no number any more.
+    /// A checkpoint from the future.
     #[error(
-        "the loss is not finite at step {step}: lower schedule.learning_rate or set \
-         training.gradient_clip; the last checkpoint is kept"
+        "checkpoint {path} has format {format}, written by a newer version of this program; this \
+         one reads format {known}"
+    )]
+    NewerCheckpoint {
+        /// Its folder.
+        path: PathBuf,
+        /// Its format.
+        format: u32,
+        /// The newest that is known here.
+        known: u32,
+    },
+    /// Checkpoints that are all damaged.
+    #[error(
+        "none of the checkpoints in {path} can be used, so the run cannot go on; of the newest: \
+         {cause}"
+    )]
+    NoneLeft {
+        /// Their folder.
+        path: PathBuf,
+        /// What is wrong with the newest.
+        cause: String,
+    },
+    /// A step whose numbers have gone wrong.
+    #[error(
+        "{cause} at step {step}; training episodes of seed {seed} that are so: {episodes}. Lower \
+         schedule.learning_rate, set training.gradient_clip, or go on with --resume \
+         --skip-bad-steps; the last checkpoint is kept"
     )]
     Diverged {
         /// The step.
+        step: u64,
+        /// What is wrong.
+        cause: String,
+        /// With the indices, what the episodes are drawn from.
+        seed: u64,
+        /// Indices of the episodes.
+        episodes: String,
+    },
+    /// Parameters that would make a checkpoint nobody can use.
+    #[error(
+        "the parameters are not finite after step {step}: lower schedule.learning_rate or set \
+         training.gradient_clip; the last checkpoint is kept"
+    )]
+    NoNumbers {
+        /// Steps so far.
         step: u64,
     },
 }
@@ -112,14 +152,22 @@ impl TrainError {
         Self::File {
             action,
             path: path.to_owned(),
-            cause: cause.to_string(),
+            cause: clipped(&cause.to_string()),
         }
     }
 
     pub(crate) fn checkpoint(path: &Path, cause: impl std::fmt::Display) -> Self {
         Self::Checkpoint {
             path: path.to_owned(),
-            cause: cause.to_string(),
+            cause: clipped(&cause.to_string()),
         }
+    }
+}
+
+/// The first 1500 characters: a message can quote what it found, which may have any length.
+pub(crate) fn clipped(text: &str) -> String {
+    match text.char_indices().nth(1500) {
+        Some((end, _)) => format!("{} ..", &text[..end]),
+        None => text.to_owned(),
     }
 }

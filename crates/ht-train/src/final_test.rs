@@ -6,8 +6,9 @@ use ht_cnn::NormStatistics;
 use ht_episodes::Split;
 use serde::{Deserialize, Serialize};
 
+use crate::resume::best_model;
 use crate::{
-    Accuracy, Compute, Experiment, Metric, MetricsLog, RunDir, TrainError, TrainEvent, checkpoint,
+    Accuracy, Compute, Experiment, Metric, MetricsLog, RunDir, TrainError, TrainEvent, durable,
     measure,
 };
 
@@ -44,12 +45,11 @@ pub(crate) fn final_test(
     metrics: &mut MetricsLog,
     observe: &mut dyn FnMut(TrainEvent),
 ) -> Result<TrainReport, TrainError> {
-    let best = RunDir::best_checkpoint(run.path())?;
-    let (model, _, info) = checkpoint::load_learner(&best, &compute.device)?;
+    let (model, best_step) = best_model(run, &compute.device, observe)?;
     let config = &experiment.config;
     let n_episodes = config.evaluation.test_episodes;
     observe(TrainEvent::Testing {
-        best_step: info.step,
+        best_step,
         episodes: n_episodes,
     });
     let episodes = experiment.fixed_episodes(Split::Test, n_episodes);
@@ -59,25 +59,26 @@ pub(crate) fn final_test(
     let pixel_nn = Accuracy::of(&episodes.pixel_nearest_neighbour());
     metrics.write(&Metric::Test {
         step,
-        best_step: info.step,
+        best_step,
         accuracy: test.mean,
         ci95: test.ci95,
         episodes: test.episodes,
         pixel_nn_accuracy: pixel_nn.mean,
     })?;
+    metrics.sync()?;
     let report = TrainReport {
         run: run.path().to_owned(),
         method: records.measured.method.clone(),
         norm_statistics: records.measured.norm_statistics,
         test,
         pixel_nn,
-        best_step: info.step,
+        best_step,
         train_episodes: step * config.training.meta_batch as u64,
         train_seconds,
         parameters_sha256: records.measured.parameters_sha256,
     };
     let text = serde_json::to_string_pretty(&report)
         .map_err(|cause| TrainError::file("write", &run.result(), cause))?;
-    checkpoint::write_synced(&run.result(), text.as_bytes())?;
+    durable::replace_file(&run.result(), text.as_bytes())?;
     Ok(report)
 }

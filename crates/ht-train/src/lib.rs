@@ -18,9 +18,12 @@
 //! stores and loads.
 
 mod accuracy;
+mod bad_step;
+mod bounded;
 mod calibration;
 mod checkpoint;
 mod config;
+mod durable;
 mod error;
 mod evaluate;
 mod experiment;
@@ -35,6 +38,7 @@ mod pixel_nn;
 mod predictions;
 mod records;
 mod reliability;
+mod resume;
 mod run_dir;
 mod schedule;
 mod start;
@@ -42,6 +46,7 @@ mod step;
 mod train;
 
 pub use accuracy::Accuracy;
+pub use bad_step::{BadSteps, SkippedSteps};
 pub use calibration::{Calibration, CalibrationReport, EpisodeLogits, Threshold, episode_logits};
 pub use checkpoint::{CheckpointInfo, load_learner, save_parameters};
 pub use config::{
@@ -54,7 +59,7 @@ pub use experiment::Experiment;
 pub use final_test::TrainReport;
 pub use learner::{Learner, Method};
 pub use loss::{BatchLoss, LossConfig, batch_loss, n_correct, query_loss};
-pub use metrics::{Metric, MetricsLog};
+pub use metrics::{Metric, MetricsLog, WindowSums};
 pub use optimizer::{MetaOptimizer, OptimizerConfig};
 pub use parameters::{ParameterSlot, from_vector, gradient_vector, slots, to_vector};
 pub use pixel_nn::pixel_nearest_neighbour;

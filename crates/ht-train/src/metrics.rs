@@ -1,24 +1,23 @@
 //! Metrics: one JSON object per line, in the order of the steps. Nothing else writes numbers.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::TrainError;
+use crate::{StepFigures, TrainError, bounded, durable};
 
-/// A longer file is none.
-const MAX_BYTES: u64 = 256 << 20;
+/// A longer file is none: a line for each of a million steps takes a quarter of it.
+const MAX_BYTES: u64 = 1 << 30;
 
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Metric {
-    /// Means over the steps since the last such line.
+    /// Means over the steps since the last such line; none where all of them were left out.
     Train {
-        /// Updates so far.
+        /// Steps so far.
         step: u64,
         /// Training loss.
         loss: f64,
@@ -26,14 +25,14 @@ pub enum Metric {
         accuracy: f64,
         /// Learning rate of the last update.
         learning_rate: f64,
-        /// Norm of the whole gradient before clipping.
+        /// Norm of the whole gradient of the last update, before clipping.
         gradient_norm: f64,
         /// Episodes per second.
         episodes_per_second: f64,
     },
     /// Accuracy on the fixed validation episodes.
     Validation {
-        /// Updates so far.
+        /// Steps so far.
         step: u64,
         /// Mean, in percent.
         accuracy: f64,
@@ -43,6 +42,17 @@ pub enum Metric {
         episodes: usize,
         /// Seconds of training so far.
         train_seconds: f64,
+    },
+    /// A step whose numbers had gone wrong and that was left out (`--skip-bad-steps`).
+    SkippedStep {
+        /// Steps so far, this one counted.
+        step: u64,
+        /// What was wrong.
+        cause: String,
+        /// Indices of the training episodes that were so.
+        episodes: Vec<u64>,
+        /// Steps of the whole run that were left out.
+        skipped_steps: u64,
     },
     /// Accuracy of the best checkpoint on the fixed test episodes.
     Test {
@@ -64,9 +74,10 @@ pub enum Metric {
 impl Metric {
     fn step(&self) -> u64 {
         match self {
-            Self::Train { step, .. } | Self::Validation { step, .. } | Self::Test { step, .. } => {
-                *step
-            }
+            Self::Train { step, .. }
+            | Self::Validation { step, .. }
+            | Self::SkippedStep { step, .. }
+            | Self::Test { step, .. } => *step,
         }
     }
 }
@@ -86,17 +97,18 @@ impl MetricsLog {
     /// A file that cannot be read or written.
     pub fn open(path: &Path, step: u64) -> Result<Self, TrainError> {
         if path.exists() {
-            let text =
-                fs::read_to_string(path).map_err(|cause| TrainError::file("read", path, cause))?;
-            let kept: String = text
-                .lines()
-                .filter(|line| {
-                    serde_json::from_str::<Metric>(line)
-                        .is_ok_and(|metric| metric.step() <= step && !metric.is_test())
-                })
-                .flat_map(|line| [line, "\n"])
-                .collect();
-            fs::write(path, kept).map_err(|cause| TrainError::file("write", path, cause))?;
+            let bytes = bounded::read(path, MAX_BYTES)?;
+            // A crash of the machine can leave any bytes at the end.
+            let text = String::from_utf8_lossy(&bytes);
+            let is_kept = |line: &&str| {
+                serde_json::from_str::<Metric>(line)
+                    .is_ok_and(|metric| metric.step() <= step && !metric.is_test())
+            };
+            let lines = text.lines().filter(is_kept);
+            let kept: String = lines.flat_map(|line| [line, "\n"]).collect();
+            if kept.as_bytes() != bytes {
+                durable::replace_file(path, kept.as_bytes())?;
+            }
         }
         let file = OpenOptions::new()
             .create(true)
@@ -113,20 +125,14 @@ impl MetricsLog {
     /// off is left out.
     ///
     /// # Errors
-    /// A file that cannot be read, is larger than 256 MiB, or has another line that is none.
+    /// A file that cannot be read or is larger than 1 GiB, or one with another line that is none.
     pub fn read(path: &Path) -> Result<Vec<Metric>, TrainError> {
         let fail = |cause: String| TrainError::file("read", path, cause);
         if !path.exists() {
             return Ok(Vec::new());
         }
-        let metadata = fs::metadata(path).map_err(|cause| fail(cause.to_string()))?;
-        if metadata.len() > MAX_BYTES {
-            let n_bytes = metadata.len();
-            return Err(fail(format!(
-                "{n_bytes} bytes, expected {MAX_BYTES} at most"
-            )));
-        }
-        let text = fs::read_to_string(path).map_err(|cause| fail(cause.to_string()))?;
+        let bytes = bounded::read(path, MAX_BYTES)?;
+        let text = String::from_utf8_lossy(&bytes);
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         let lines = whole.lines().enumerate();
         lines
@@ -145,9 +151,16 @@ impl MetricsLog {
         let mut line = serde_json::to_string(metric)
             .map_err(|cause| TrainError::file("write", &self.path, cause))?;
         line.push('\n');
-        self.file
-            .write_all(line.as_bytes())
-            .map_err(|cause| TrainError::file("write", &self.path, cause))
+        durable::append(&mut self.file, &self.path, line.as_bytes())
+    }
+
+    /// Waits until all lines have reached the disk: a checkpoint must not outlive the lines
+    /// before it, which nobody would write again.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub(crate) fn sync(&self) -> Result<(), TrainError> {
+        durable::sync(&self.file, &self.path)
     }
 }
 
@@ -157,30 +170,70 @@ impl Metric {
     }
 }
 
+/// Sums over the steps since the last line of the metrics, as a checkpoint keeps them.
+///
+/// The sums are the bits of an `f64`: as decimals some would come back changed in the last one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WindowSums {
+    n_steps: u64,
+    loss: u64,
+    accuracy: u64,
+    /// Of the last step, no sum.
+    gradient_norm: u64,
+    seconds: f64,
+}
+
+impl WindowSums {
+    pub(crate) fn without_clock(self) -> Self {
+        Self {
+            seconds: 0.0,
+            ..self
+        }
+    }
+}
+
 /// Means over the steps since the last line of the metrics.
 pub(crate) struct StepWindow {
     n_steps: u64,
     loss: f64,
     accuracy: f64,
+    gradient_norm: f64,
     seconds: f64,
     clock: Instant,
 }
 
 impl StepWindow {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(sums: WindowSums) -> Self {
         Self {
-            n_steps: 0,
-            loss: 0.0,
-            accuracy: 0.0,
-            seconds: 0.0,
+            n_steps: sums.n_steps,
+            loss: f64::from_bits(sums.loss),
+            accuracy: f64::from_bits(sums.accuracy),
+            gradient_norm: f64::from_bits(sums.gradient_norm),
+            seconds: sums.seconds,
             clock: Instant::now(),
         }
     }
 
-    pub(crate) fn add(&mut self, loss: f64, accuracy: f64) {
+    pub(crate) fn sums(&self) -> WindowSums {
+        WindowSums {
+            n_steps: self.n_steps,
+            loss: self.loss.to_bits(),
+            accuracy: self.accuracy.to_bits(),
+            gradient_norm: self.gradient_norm.to_bits(),
+            seconds: self.seconds,
+        }
+    }
+
+    pub(crate) fn add(&mut self, figures: StepFigures) {
         self.n_steps += 1;
-        self.loss += loss;
-        self.accuracy += accuracy;
+        self.loss += figures.loss;
+        self.accuracy += figures.accuracy;
+        self.gradient_norm = figures.gradient_norm;
+        self.count_time();
+    }
+
+    /// Counts the time since the last step.
+    pub(crate) fn count_time(&mut self) {
         self.seconds += self.clock.elapsed().as_secs_f64();
         self.clock = Instant::now();
     }
@@ -190,23 +243,23 @@ impl StepWindow {
         self.clock = Instant::now();
     }
 
+    /// The line over these steps, if there are any, and a new beginning.
     pub(crate) fn finish(
         &mut self,
         step: u64,
         learning_rate: f64,
-        gradient_norm: f64,
         episodes_per_step: f64,
-    ) -> Metric {
+    ) -> Option<Metric> {
         let n = self.n_steps as f64;
-        let metric = Metric::Train {
+        let metric = (self.n_steps > 0).then(|| Metric::Train {
             step,
             loss: self.loss / n,
             accuracy: 100.0 * self.accuracy / n,
             learning_rate,
-            gradient_norm,
+            gradient_norm: self.gradient_norm,
             episodes_per_second: n * episodes_per_step / self.seconds,
-        };
-        *self = Self::new();
+        });
+        *self = Self::new(WindowSums::default());
         metric
     }
 }
@@ -236,5 +289,36 @@ mod tests {
         fs::write(&path, text + "\n").expect("written");
         let error = MetricsLog::read(&path).expect_err("no line of ours");
         assert!(error.to_string().contains("line 2"), "{error}");
+    }
+
+    fn line(step: u64) -> Metric {
+        Metric::SkippedStep {
+            step,
+            cause: "a test".to_owned(),
+            episodes: vec![1],
+            skipped_steps: step,
+        }
+    }
+
+    #[test]
+    fn a_torn_last_line_and_later_ones_are_cut() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let path = folder.path().join("metrics.jsonl");
+        let mut whole = MetricsLog::open(&path, 0).expect("made");
+        (1..=4).for_each(|step| whole.write(&line(step)).expect("written"));
+        let bytes = std::fs::read(&path).expect("read");
+        let n_lines = 4;
+        let (first_three, last) = bytes.split_at(bytes.len() / n_lines * (n_lines - 1));
+        for cut in 0..last.len() {
+            for garbage in [&b""[..], b"\0\0\0", b"\xff\xfe"] {
+                std::fs::write(&path, [first_three, &last[..cut], garbage].concat()).expect("torn");
+                let mut log = MetricsLog::open(&path, 3).expect("opened");
+                log.write(&line(4)).expect("written");
+                assert_eq!(std::fs::read(&path).expect("read"), bytes, "cut at {cut}");
+            }
+        }
+        MetricsLog::open(&path, 2).expect("opened");
+        let kept = std::fs::read(&path).expect("read");
+        assert_eq!(kept, bytes[..bytes.len() / 2]);
     }
 }

@@ -89,27 +89,28 @@ impl MetaOptimizer {
         }
     }
 
-    /// As [`step`](Self::step), with the gradient scaled down to the largest allowed norm; also
-    /// returns its norm before. Nothing is copied to the host.
+    /// As [`step`](Self::step), with the gradient scaled down to the largest allowed norm. Nothing
+    /// is copied to the host.
     ///
     /// # Shapes
-    /// - `parameters`, `gradient`: `[P]`, returns the same and `[1]`
+    /// - `parameters`, `gradient`: `[P]`, returns the same
+    /// - `norm`: `[1]`, of the gradient
     pub fn clipped_step(
         &mut self,
         learning_rate: f64,
         parameters: Tensor<1>,
         gradient: Tensor<1>,
+        norm: Tensor<1>,
         largest: Option<f64>,
-    ) -> (Tensor<1>, Tensor<1>) {
-        let norm = gradient.clone().square().sum().sqrt();
+    ) -> Tensor<1> {
         let gradient = match largest {
             Some(largest) => {
-                let factor = (norm.clone() + 1e-12).recip().mul_scalar(largest);
+                let factor = (norm + 1e-12).recip().mul_scalar(largest);
                 gradient * factor.clamp_max(1.0)
             }
             None => gradient,
         };
-        (self.step(learning_rate, parameters, gradient), norm)
+        self.step(learning_rate, parameters, gradient)
     }
 
     pub(crate) fn state(&self) -> OptimizerState {
@@ -135,13 +136,12 @@ impl MetaOptimizer {
     pub(crate) fn restore(
         &mut self,
         time: usize,
-        mut vector: impl FnMut(&str) -> Option<Tensor<1>>,
+        mut vector: impl FnMut(&str) -> Result<Tensor<1>, String>,
     ) -> Result<(), String> {
         if let Rule::Adam { state, .. } = &mut self.rule
             && time > 0
         {
-            let [first, second] = MOMENTS
-                .map(|name| vector(name).ok_or_else(|| format!("no optimizer vector {name}")));
+            let [first, second] = MOMENTS.map(&mut vector);
             let momentum = AdaptiveMomentumState::new(time, first?, second?);
             *state = Some(Box::new(AdamState::new(momentum)));
         }

@@ -7,14 +7,12 @@
 //! ```
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 
 use ht_cnn::NormStatistics;
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::write_synced;
-use crate::{Accuracy, TrainError};
+use crate::{Accuracy, TrainError, bounded, durable};
 
 /// A longer file is none.
 const MAX_BYTES: u64 = 256 << 20;
@@ -65,7 +63,7 @@ impl EpisodeRecords {
             let _ = write!(text, "\n{line}");
         }
         text.push('\n');
-        write_synced(path, text.as_bytes())
+        durable::replace_file(path, text.as_bytes())
     }
 
     /// Reads the file.
@@ -73,15 +71,7 @@ impl EpisodeRecords {
     /// # Errors
     /// A file that is damaged or none of these.
     pub fn read(path: &Path) -> Result<Self, TrainError> {
-        let n_bytes = fs::metadata(path)
-            .map_err(|cause| TrainError::file("read", path, cause))?
-            .len();
-        if n_bytes > MAX_BYTES {
-            let cause = format!("{n_bytes} bytes, expected at most {MAX_BYTES}");
-            return Err(TrainError::file("read", path, cause));
-        }
-        let text =
-            fs::read_to_string(path).map_err(|cause| TrainError::file("read", path, cause))?;
+        let text = bounded::read_text(path, MAX_BYTES)?;
         let bad = |at: usize, cause: &dyn std::fmt::Display| {
             TrainError::file("read", path, format!("line {}: {cause}", at + 1))
         };
@@ -137,6 +127,8 @@ impl EpisodeRecords {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::accuracy::rounded;
 

@@ -6,7 +6,7 @@
 //!   run.json         what it ran on: data folder, device, version
 //!   metrics.jsonl    one line per measurement
 //!   checkpoints/     the last two
-//!   best/            the best by validation
+//!   best/            the best by validation, and those that the last two speak of
 //!   result.json      the final test
 //!   test.jsonl       the same, episode by episode
 //!   lock             held while a process uses the run
@@ -17,8 +17,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::{folder_name, remove_folder, write_synced};
-use crate::{ExperimentConfig, StartPart, TrainError, TrainReport};
+use crate::checkpoint::{self, folder_name};
+use crate::durable::{self, remove_folder};
+use crate::{ExperimentConfig, StartPart, TrainError, TrainReport, bounded};
 
 const RESULT: &str = "result.json";
 /// Checkpoints that are kept for a resume.
@@ -52,30 +53,39 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Starts a run in a new or empty folder.
+    /// Makes the directory of a run in a new or empty folder, or in one where an earlier process
+    /// was stopped before the run had begun. It becomes a run by [`begin`](Self::begin).
     ///
     /// # Errors
-    /// A folder that holds anything, or cannot be written.
-    pub fn create(
-        path: &Path,
-        config: &ExperimentConfig,
-        info: &RunInfo,
-    ) -> Result<Self, TrainError> {
+    /// A folder that holds anything else, or cannot be written.
+    pub fn create(path: &Path, info: &RunInfo) -> Result<Self, TrainError> {
         Self::check_free(path)?;
-        fs::create_dir_all(path).map_err(|cause| TrainError::file("create", path, cause))?;
-        let mut entries =
-            fs::read_dir(path).map_err(|cause| TrainError::file("read", path, cause))?;
-        if entries.next().is_some() {
+        durable::create_folder(path)?;
+        let entries = fs::read_dir(path).map_err(|cause| TrainError::file("read", path, cause))?;
+        let is_ours = |name: &str| {
+            ["lock", "run.json", "checkpoints"].contains(&name) || durable::is_leftover(name)
+        };
+        let mut names = entries.flatten().map(|entry| entry.file_name());
+        if !names.all(|name| is_ours(&name.to_string_lossy())) {
             return Err(TrainError::NotARun {
                 path: path.to_owned(),
             });
         }
         let run = Self::lock(path)?;
+        remove_folder(&run.checkpoints())?;
         let info = serde_json::to_string_pretty(info)
             .map_err(|cause| TrainError::file("write", path, cause))?;
-        write_synced(&path.join("run.json"), info.as_bytes())?;
-        write_synced(&path.join("config.toml"), config.to_toml().as_bytes())?;
+        durable::replace_file(&path.join("run.json"), info.as_bytes())?;
         Ok(run)
+    }
+
+    /// From now on it is a run, which can be resumed: everything that it starts from is there.
+    ///
+    /// # Errors
+    /// A folder that cannot be written.
+    pub fn begin(&self, config: &ExperimentConfig) -> Result<(), TrainError> {
+        let text = config.to_toml();
+        durable::replace_file(&self.path.join("config.toml"), text.as_bytes())
     }
 
     /// Takes back a run that could not begin. It holds nothing yet, so nothing is lost; what
@@ -117,10 +127,16 @@ impl RunDir {
         let file = path.join("lock");
         let lock = File::create(&file).map_err(|cause| TrainError::file("write", &file, cause))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                path: path.to_owned(),
-                _lock: lock,
-            }),
+            Ok(()) => {
+                let run = Self {
+                    path: path.to_owned(),
+                    _lock: lock,
+                };
+                for folder in [path, &run.checkpoints(), &run.best()] {
+                    durable::recover(folder)?;
+                }
+                Ok(run)
+            }
             Err(TryLockError::WouldBlock) => Err(TrainError::Locked {
                 path: path.to_owned(),
             }),
@@ -153,22 +169,39 @@ impl RunDir {
     /// A missing or damaged file.
     pub fn info(path: &Path) -> Result<RunInfo, TrainError> {
         let file = path.join("run.json");
-        let text =
-            fs::read_to_string(&file).map_err(|cause| TrainError::file("read", &file, cause))?;
+        let text = bounded::read_text(&file, bounded::SMALL_FILE)?;
         serde_json::from_str(&text).map_err(|cause| TrainError::file("read", &file, cause))
     }
 
-    /// The best checkpoint by validation, or the last one where none was validated.
+    /// The best checkpoint by validation that is whole, or the last one where none was validated.
+    /// `skipped` hears of damaged ones.
     ///
     /// # Errors
-    /// A run without checkpoints.
-    pub fn best_checkpoint(path: &Path) -> Result<PathBuf, TrainError> {
-        let newest = |folder: &str| checkpoints_in(&path.join(folder)).into_iter().next();
-        newest("best")
-            .or_else(|| newest("checkpoints"))
-            .ok_or_else(|| TrainError::NoRun {
-                path: path.to_owned(),
-            })
+    /// A run without checkpoints, or with none that is whole.
+    pub fn best_checkpoint(
+        path: &Path,
+        skipped: &mut dyn FnMut(&TrainError),
+    ) -> Result<PathBuf, TrainError> {
+        let mut first_error = None;
+        let folders = ["best", "checkpoints"].map(|folder| checkpoints_in(&path.join(folder)));
+        for folder in folders.into_iter().flatten() {
+            match checkpoint::verify(&folder) {
+                Ok(_) => return Ok(folder),
+                Err(error @ TrainError::NewerCheckpoint { .. }) => return Err(error),
+                Err(error) => {
+                    skipped(&error);
+                    first_error.get_or_insert(error);
+                }
+            }
+        }
+        let path = path.to_owned();
+        Err(match first_error {
+            Some(error) => TrainError::NoneLeft {
+                path,
+                cause: error.to_string(),
+            },
+            None => TrainError::NoRun { path },
+        })
     }
 
     pub(crate) fn checkpoints(&self) -> PathBuf {
@@ -197,8 +230,7 @@ impl RunDir {
         if !file.exists() {
             return Ok(None);
         }
-        let text =
-            fs::read_to_string(&file).map_err(|cause| TrainError::file("read", &file, cause))?;
+        let text = bounded::read_text(&file, bounded::SMALL_FILE)?;
         let report =
             serde_json::from_str(&text).map_err(|cause| TrainError::file("read", &file, cause))?;
         Ok(Some(report))
@@ -227,26 +259,25 @@ impl RunDir {
             .try_for_each(|later| remove_folder(later))
     }
 
-    /// Removes all but the newest checkpoints of a folder.
-    pub(crate) fn prune(folder: &Path, keep: Keep) -> Result<(), TrainError> {
-        let n_kept = match keep {
-            Keep::ForResume => KEEP,
-            Keep::Newest => 1,
-        };
-        checkpoints_in(folder)
+    /// Removes the checkpoints that nobody needs any more: all but the last two, and of the best
+    /// ones those that are neither the newest nor what the last two call the best.
+    pub(crate) fn prune(&self) -> Result<(), TrainError> {
+        let checkpoints = checkpoints_in(&self.checkpoints());
+        for old in checkpoints.iter().skip(KEEP) {
+            remove_folder(old)?;
+        }
+        let infos = checkpoints.iter().take(KEEP);
+        let needed: Vec<PathBuf> = infos
+            .filter_map(|folder| checkpoint::read_info(folder).ok()?.best)
+            .map(|best| self.best().join(folder_name(best.step)))
+            .collect();
+        let best = checkpoints_in(&self.best());
+        let mut old = best
             .iter()
-            .skip(n_kept)
-            .try_for_each(|old| remove_folder(old))
+            .skip(1)
+            .filter(|folder| !needed.contains(folder));
+        old.try_for_each(|old| remove_folder(old))
     }
-}
-
-/// How many checkpoints a folder keeps.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Keep {
-    /// Two: if one is damaged, the other one serves.
-    ForResume,
-    /// One.
-    Newest,
 }
 
 /// Whole checkpoints of a folder, newest first. Half-written ones have another name.

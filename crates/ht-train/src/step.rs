@@ -17,7 +17,9 @@ use crate::{
 pub struct StepResult {
     /// `[P]`: gradient of the mean loss over all episodes.
     pub gradient: Tensor<1>,
-    /// `[2]`: mean loss, and share of query images classified right; still on the device.
+    /// `[1]`: norm of the gradient, on the device.
+    pub norm: Tensor<1>,
+    /// `[2]`: mean loss, and share of query images classified right; on the device.
     figures: Tensor<1>,
 }
 
@@ -28,17 +30,20 @@ pub struct StepFigures {
     pub loss: f64,
     /// Share of query images classified right.
     pub accuracy: f64,
+    /// Norm of the gradient, before clipping.
+    pub gradient_norm: f64,
 }
 
 impl StepResult {
     /// The figures, in the only copy to the host that a step makes.
     pub fn figures(&self) -> StepFigures {
-        let figures = self.figures.to_data();
+        let figures = Tensor::cat(vec![self.figures.clone(), self.norm.clone()], 0).to_data();
         let mut figures = figures.iter::<f64>();
-        let mut next = || figures.next().expect("two figures");
+        let mut next = || figures.next().expect("three figures");
         StepFigures {
             loss: next(),
             accuracy: next(),
+            gradient_norm: next(),
         }
     }
 }
@@ -110,16 +115,22 @@ pub fn meta_gradient(
         let model = from_vector(model, &parameters);
         micro_step(&model, batch, n_images, objective, &mut pass, device)
     });
-    parts
+    let (gradient, figures) = parts
         .into_iter()
-        .reduce(|sum, part| StepResult {
-            gradient: sum.gradient + part.gradient,
-            figures: sum.figures + part.figures,
-        })
-        .expect("a meta-batch has at least one micro-batch")
+        .reduce(|sum, part| (sum.0 + part.0, sum.1 + part.1))
+        .expect("a meta-batch has at least one micro-batch");
+    StepResult {
+        norm: gradient.clone().square().sum().sqrt(),
+        gradient,
+        figures,
+    }
 }
 
-/// One micro-batch's part of the sums over `n_images` images that are classified.
+/// One micro-batch's part of the sums over `n_images` images that are classified: gradient, and
+/// loss with accuracy.
+///
+/// # Shapes
+/// - returns: `[P]` and `[2]`
 fn micro_step(
     model: &Learner,
     batch: CollatedBatch,
@@ -127,7 +138,7 @@ fn micro_step(
     objective: Objective,
     pass: &mut Pass,
     device: &Device,
-) -> StepResult {
+) -> (Tensor<1>, Tensor<1>) {
     let share = objective.n_images(model, &batch) as f64 / n_images as f64;
     let batch = batch.to_device(device);
     let (loss, logits, labels, hidden) = match (model, objective.of) {
@@ -159,10 +170,7 @@ fn micro_step(
     let accuracy = correct.float().sum() / n_images as f64;
     let value = loss.clone().inner() * share;
     let gradient = gradient_vector(model, (loss * share).backward());
-    StepResult {
-        gradient,
-        figures: Tensor::cat(vec![value, accuracy], 0),
-    }
+    (gradient, Tensor::cat(vec![value, accuracy], 0))
 }
 
 #[cfg(test)]

@@ -1,19 +1,21 @@
 //! The training loop, from the first step or from a checkpoint to the final test.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use ht_episodes::{CollatedBatch, EpisodeSampler, Prefetch, Split, collate};
 
+use crate::bad_step::{BadStep, step_episodes};
 use crate::checkpoint::{self, Best, TrainingState};
 use crate::final_test::final_test;
 use crate::metrics::StepWindow;
-use crate::run_dir::{Keep, checkpoints_in};
+use crate::resume::newest_state;
 use crate::{
-    Accuracy, Experiment, Learner, MetaOptimizer, Metric, MetricsLog, Objective, RunDir,
-    StepFigures, TrainError, TrainReport, TrainingConfig, TrainingObjective, evaluate, from_vector,
-    meta_gradient, to_vector,
+    Accuracy, BadSteps, Experiment, Learner, Metric, MetricsLog, Objective, RunDir, StepResult,
+    TrainError, TrainReport, TrainingConfig, TrainingObjective, evaluate, from_vector,
+    meta_gradient,
 };
 
 /// Meta-batches that are made ahead of the step that needs them.
@@ -51,6 +53,15 @@ pub enum TrainEvent {
         loss: f64,
         /// Training accuracy of this step, in percent.
         accuracy: f64,
+    },
+    /// A step was left out.
+    SkippedStep {
+        /// Steps so far, this one counted.
+        step: u64,
+        /// What was wrong with it.
+        cause: String,
+        /// Steps of the whole run that were left out.
+        skipped_steps: u64,
     },
     /// The validation episodes were looked at.
     Validated {
@@ -94,11 +105,13 @@ pub enum TrainOutcome {
 /// had not.
 ///
 /// # Errors
-/// A file that cannot be written, a damaged checkpoint, a loss that is not finite.
+/// A file that cannot be written, damaged checkpoints of which none is whole, a step whose numbers
+/// have gone wrong.
 pub fn train(
     experiment: &Experiment,
     run: &RunDir,
     compute: &Compute,
+    bad_steps: BadSteps,
     stop: &AtomicBool,
     observe: &mut dyn FnMut(TrainEvent),
 ) -> Result<TrainOutcome, TrainError> {
@@ -106,139 +119,183 @@ pub fn train(
     let TrainingConfig { steps, .. } = config.training;
     let device = compute.device.clone().autodiff();
     let model = config.new_learner(&device)?;
-    let plain_model = config.new_learner(&compute.device)?;
 
-    let mut state = newest_state(experiment, run, &model, observe)?;
+    let state = newest_state(run, &model, config, observe)?;
     let first_step = state.step;
     // What was written after that checkpoint will be made again.
     RunDir::forget_after(&run.best(), first_step)?;
-    let mut metrics = MetricsLog::open(&run.metrics(), first_step)?;
+    run.prune()?;
+    let metrics = MetricsLog::open(&run.metrics(), first_step)?;
     observe(TrainEvent::Started {
         step: first_step,
         steps,
     });
 
-    let started = Instant::now();
-    let seconds_before = state.train_seconds;
     let is_tested = config.training.objective == TrainingObjective::Episodes;
-    let mut last_accuracy = None;
     let mut batches = training_batches(experiment, first_step);
-    let mut window = StepWindow::new();
-    while state.step < steps {
+    let mut training = Training {
+        experiment,
+        run,
+        compute,
+        device,
+        plain_model: config.new_learner(&compute.device)?,
+        model,
+        clock: Instant::now(),
+        seconds_before: state.train_seconds,
+        window: StepWindow::new(state.window),
+        metrics,
+        state,
+        last_accuracy: None,
+    };
+    while training.state.step < steps {
         if stop.load(Ordering::Relaxed) {
-            checkpoint::save(&run.checkpoints(), &model, &state, config)?;
-            return Ok(TrainOutcome::Interrupted { step: state.step });
+            training.save()?;
+            let step = training.state.step;
+            return Ok(TrainOutcome::Interrupted { step });
         }
         let batch = batches.next().expect("one batch for every step");
-        let objective = Objective::at(config, state.step);
-        let parameters = &state.parameters;
-        let n_threads = compute.n_threads;
-        let result = meta_gradient(&model, parameters, batch, objective, &device, n_threads);
-        let StepFigures { loss, accuracy } = result.figures();
-        if !loss.is_finite() {
-            return Err(TrainError::Diverged { step: state.step });
-        }
-        let learning_rate = config.schedule.learning_rate(state.step, steps);
-        let norm = state.update(
-            result.gradient,
-            learning_rate,
-            config.training.gradient_clip,
-        );
-        state.step += 1;
-        state.train_seconds = seconds_before + started.elapsed().as_secs_f64();
-        window.add(loss, accuracy);
-        last_accuracy = Some(100.0 * accuracy);
-        observe(TrainEvent::Step {
-            step: state.step,
-            loss,
-            accuracy: 100.0 * accuracy,
-        });
-
-        let step = state.step;
+        training.step(batch, bad_steps, observe)?;
+        let step = training.state.step;
         let is_due = |every: u64| step % every == 0 || step == steps;
-        if is_due(config.training.log_every) {
-            let n_episodes = config.training.meta_batch as f64;
-            let gradient_norm = norm.into_scalar();
-            metrics.write(&window.finish(state.step, learning_rate, gradient_norm, n_episodes))?;
-        }
         if is_due(config.training.validate_every) && is_tested {
-            let model_now = from_vector(plain_model.clone(), &state.parameters);
-            let episodes =
-                experiment.fixed_episodes(Split::Validation, config.evaluation.validation_episodes);
-            let accuracy = Accuracy::of(&evaluate(&model_now, &episodes, compute));
-            state.train_seconds = seconds_before + started.elapsed().as_secs_f64();
-            metrics.write(&Metric::Validation {
-                step: state.step,
-                accuracy: accuracy.mean,
-                ci95: accuracy.ci95,
-                episodes: accuracy.episodes,
-                train_seconds: state.train_seconds,
-            })?;
-            let is_best = state.is_best(accuracy.mean);
-            if is_best {
-                checkpoint::save(&run.best(), &model, &state, config)?;
-                RunDir::prune(&run.best(), Keep::Newest)?;
-            }
-            observe(TrainEvent::Validated {
-                step: state.step,
-                accuracy,
-                is_best,
-            });
-            window.restart_clock();
+            training.validate(observe)?;
         }
         if is_due(config.training.checkpoint_every) {
-            checkpoint::save(&run.checkpoints(), &model, &state, config)?;
-            RunDir::prune(&run.checkpoints(), Keep::ForResume)?;
+            training.save()?;
+            run.prune()?;
         }
     }
     if !is_tested {
-        let accuracy = last_accuracy;
+        let accuracy = training.last_accuracy;
         return Ok(TrainOutcome::ImageEncoder { accuracy });
     }
-    let (step, seconds) = (state.step, state.train_seconds);
-    final_test(
-        experiment,
-        run,
-        step,
-        seconds,
-        compute,
-        &mut metrics,
-        observe,
-    )
-    .map(TrainOutcome::Finished)
+    let (step, seconds) = (training.state.step, training.state.train_seconds);
+    let metrics = &mut training.metrics;
+    final_test(experiment, run, step, seconds, compute, metrics, observe)
+        .map(TrainOutcome::Finished)
 }
 
-/// The newest whole checkpoint, or the beginning.
-fn newest_state(
-    experiment: &Experiment,
-    run: &RunDir,
-    model: &Learner,
-    observe: &mut dyn FnMut(TrainEvent),
-) -> Result<TrainingState, TrainError> {
-    let config = &experiment.config;
-    let parameters = to_vector(model);
-    let device = parameters.device();
-    let mut first_error = None;
-    for folder in checkpoints_in(&run.checkpoints()) {
-        match checkpoint::load_state(&folder, model, config, &device) {
-            Ok(state) => return Ok(state),
-            Err(error) => {
-                observe(TrainEvent::Skipped {
-                    cause: error.to_string(),
-                });
-                first_error.get_or_insert(error);
+/// What changes while a run is trained, and what it is trained with.
+struct Training<'a> {
+    experiment: &'a Experiment,
+    run: &'a RunDir,
+    compute: &'a Compute,
+    /// With autodiff.
+    device: Device,
+    model: Learner,
+    plain_model: Learner,
+    clock: Instant,
+    seconds_before: f64,
+    window: StepWindow,
+    metrics: MetricsLog,
+    state: TrainingState,
+    last_accuracy: Option<f64>,
+}
+
+impl Training<'_> {
+    /// Makes a step and, where one is due, its line in the metrics.
+    fn step(
+        &mut self,
+        batch: Vec<CollatedBatch>,
+        bad_steps: BadSteps,
+        observe: &mut dyn FnMut(TrainEvent),
+    ) -> Result<(), TrainError> {
+        let config = &self.experiment.config;
+        let state = &mut self.state;
+        let parameters = &state.parameters.clone();
+        let objective = Objective::at(config, state.step);
+        let (device, n_threads) = (&self.device, self.compute.n_threads);
+        let result = meta_gradient(&self.model, parameters, batch, objective, device, n_threads);
+        let figures = result.figures();
+        let steps = config.training.steps;
+        let learning_rate = config.schedule.learning_rate(state.step, steps);
+        let fault = figures.fault(config.training.largest_loss);
+        if let Some(cause) = fault {
+            let (experiment, model, step) = (self.experiment, &self.model, state.step);
+            let bad = BadStep::of(experiment, model, parameters, step, cause, device);
+            if !state.skipped.skip(bad_steps) {
+                return Err(bad.error(step, config.seed));
+            }
+            state.step += 1;
+            self.window.count_time();
+            let BadStep { cause, episodes } = bad;
+            let (step, skipped_steps) = (state.step, state.skipped.total);
+            self.metrics.write(&Metric::SkippedStep {
+                step,
+                cause: cause.clone(),
+                episodes,
+                skipped_steps,
+            })?;
+            observe(TrainEvent::SkippedStep {
+                step,
+                cause,
+                skipped_steps,
+            });
+        } else {
+            state.skipped.in_a_row = 0;
+            state.update(result, learning_rate, config.training.gradient_clip);
+            state.step += 1;
+            self.window.add(figures);
+            self.last_accuracy = Some(100.0 * figures.accuracy);
+            observe(TrainEvent::Step {
+                step: state.step,
+                loss: figures.loss,
+                accuracy: 100.0 * figures.accuracy,
+            });
+        }
+        let step = state.step;
+        if step.is_multiple_of(config.training.log_every) || step == steps {
+            let n_episodes = config.training.meta_batch as f64;
+            if let Some(line) = self.window.finish(step, learning_rate, n_episodes) {
+                self.metrics.write(&line)?;
             }
         }
+        Ok(())
     }
-    match first_error {
-        Some(error) => Err(error),
-        None => Ok(TrainingState {
-            step: 0,
-            train_seconds: 0.0,
-            best: None,
-            parameters,
-            optimizer: MetaOptimizer::new(&config.optimizer),
-        }),
+
+    /// Looks at the validation episodes and keeps the parameters if they are the best so far.
+    fn validate(&mut self, observe: &mut dyn FnMut(TrainEvent)) -> Result<(), TrainError> {
+        let experiment = self.experiment;
+        let model_now = from_vector(self.plain_model.clone(), &self.state.parameters);
+        let n_episodes = experiment.config.evaluation.validation_episodes;
+        let episodes = experiment.fixed_episodes(Split::Validation, n_episodes);
+        let accuracy = Accuracy::of(&evaluate(&model_now, &episodes, self.compute));
+        self.state.train_seconds = self.seconds();
+        self.metrics.write(&Metric::Validation {
+            step: self.state.step,
+            accuracy: accuracy.mean,
+            ci95: accuracy.ci95,
+            episodes: accuracy.episodes,
+            train_seconds: self.state.train_seconds,
+        })?;
+        let is_best = self.state.is_best(accuracy.mean);
+        if is_best {
+            self.save_in(&self.run.best())?;
+        }
+        observe(TrainEvent::Validated {
+            step: self.state.step,
+            accuracy,
+            is_best,
+        });
+        self.window.restart_clock();
+        Ok(())
+    }
+
+    /// Writes a checkpoint to go on from.
+    fn save(&mut self) -> Result<(), TrainError> {
+        self.metrics.sync()?;
+        self.state.train_seconds = self.seconds();
+        self.state.window = self.window.sums();
+        self.save_in(&self.run.checkpoints())
+    }
+
+    fn save_in(&self, folder: &Path) -> Result<(), TrainError> {
+        let config = &self.experiment.config;
+        checkpoint::save(folder, &self.model, &self.state, config).map(|_| ())
+    }
+
+    fn seconds(&self) -> f64 {
+        self.seconds_before + self.clock.elapsed().as_secs_f64()
     }
 }
 
@@ -246,16 +303,12 @@ fn newest_state(
 pub fn training_batches(experiment: &Experiment, first_step: u64) -> Prefetch<Vec<CollatedBatch>> {
     let sampler: EpisodeSampler = experiment.train_sampler.clone();
     let seed = experiment.config.seed;
+    let training = experiment.config.training.clone();
     let TrainingConfig {
-        steps,
-        meta_batch,
-        micro_batch,
-        ..
-    } = experiment.config.training;
+        steps, micro_batch, ..
+    } = training;
     Prefetch::new(first_step..steps, 1, PREFETCH_DEPTH, move |step| {
-        let indices: Vec<u64> = (0..meta_batch as u64)
-            .map(|episode| step * meta_batch as u64 + episode)
-            .collect();
+        let indices: Vec<u64> = step_episodes(&training, step).collect();
         indices
             .chunks(micro_batch)
             .map(|indices| {
@@ -280,13 +333,15 @@ impl TrainingState {
         is_best
     }
 
-    /// Makes one update and returns the norm of the gradient before clipping.
-    fn update(&mut self, gradient: Tensor<1>, rate: f64, largest: Option<f64>) -> Tensor<1> {
+    /// Makes one update.
+    fn update(&mut self, result: StepResult, rate: f64, largest: Option<f64>) {
         let parameters = self.parameters.clone();
-        let (parameters, norm) = self
+        let (gradient, norm) = (result.gradient, result.norm);
+        self.parameters = self
             .optimizer
-            .clipped_step(rate, parameters, gradient, largest);
-        self.parameters = parameters;
-        norm
+            .clipped_step(rate, parameters, gradient, norm, largest);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -153,6 +153,9 @@ pub(crate) struct TrainArgs {
     /// Change a key of the experiment, for example --set training.steps=100.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<Override>,
+    /// Leave out steps whose loss or gradient is no number or too large, and count them.
+    #[arg(long)]
+    pub(crate) skip_bad_steps: bool,
     #[command(flatten)]
     pub(crate) compute: ComputeArgs,
     /// Print one JSON object on the last line of stdout; progress goes to stderr.

@@ -11,21 +11,24 @@ pub(crate) mod inspect;
 pub(crate) mod models;
 pub(crate) mod parity;
 pub(crate) mod reproduce;
+mod stop_signal;
 pub(crate) mod train;
 mod trained;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use ht_train::{ExperimentConfig, Override};
+use ht_train::{ExperimentConfig, Override, RunDir};
+
+use crate::progress::say;
 
 /// How a command ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// As asked.
     Done,
-    /// By Ctrl-C, with everything saved.
-    Interrupted,
+    /// By a signal, with everything saved; with the exit code that stands for it.
+    Stopped(u8),
 }
 
 /// The experiment of a config file, or the built-in one.
@@ -34,6 +37,13 @@ fn experiment_config(path: Option<&Path>, overrides: &[Override]) -> Result<Expe
         Some(path) => ExperimentConfig::load(path, overrides)?,
         None => ExperimentConfig::quickstart(overrides)?,
     })
+}
+
+/// The best checkpoint of a run; damaged ones are named and the one before is used.
+fn best_checkpoint(run: &Path) -> Result<PathBuf> {
+    Ok(RunDir::best_checkpoint(run, &mut |error| {
+        say(&format!("skipped: {error}"));
+    })?)
 }
 
 /// A path that still means the same from another working directory.

@@ -18,9 +18,6 @@ use crate::args::{Args, Command};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Exit code after Ctrl-C, when everything is saved.
-const INTERRUPTED: u8 = 130;
-
 fn main() -> ExitCode {
     let outcome = match Args::parse().command {
         Command::Train(args) => commands::train::run(&args),
@@ -43,7 +40,7 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(commands::Outcome::Done) => ExitCode::SUCCESS,
-        Ok(commands::Outcome::Interrupted) => ExitCode::from(INTERRUPTED),
+        Ok(commands::Outcome::Stopped(code)) => ExitCode::from(code),
         Err(error) => {
             progress::say(&format!("error: {error:#}"));
             ExitCode::FAILURE

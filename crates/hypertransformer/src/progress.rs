@@ -64,6 +64,13 @@ impl TrainProgress {
                 loss,
                 accuracy,
             } => self.step(step, loss, accuracy),
+            TrainEvent::SkippedStep {
+                step,
+                cause,
+                skipped_steps,
+            } => self.line(&format!(
+                "step {step:>6}  left out: {cause} ({skipped_steps} so far)"
+            )),
             TrainEvent::Validated {
                 step,
                 accuracy,

@@ -1,10 +1,11 @@
 //! The caches of the released HyperTransformer code: one array of all classes, or a folder of
 //! chunks.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
+use super::archive::open_file;
 use super::decode::{check_fitted, check_images, fit_raw, raw_len};
 use super::npy::{self, NpyElement};
 use super::pickle;
@@ -65,7 +66,7 @@ fn read(cache: &Cache, shape: ImageShape) -> Result<Vec<ImageClass>, EpisodeErro
     let mut n_images = 0;
     for path in &cache.files {
         let bad = |cause: String| EpisodeError::unreadable(path, cause);
-        let file = File::open(path).map_err(|cause| bad(cause.to_string()))?;
+        let file = open_file(path).map_err(bad)?;
         let of_file = read_file(&mut BufReader::new(file), shape, &mut n_images).map_err(bad)?;
         if of_file.iter().any(Vec::is_empty) || of_file.is_empty() {
             return Err(bad(

@@ -1,19 +1,19 @@
 //! From an encoded picture to bytes of the configured size, within limits.
 
 use std::borrow::Cow;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Seek};
 use std::path::Path;
 
 use image::imageops::FilterType;
 use image::{DynamicImage, GrayImage, ImageReader, Limits, RgbImage};
 
+use super::archive::open_file;
 use crate::{EpisodeError, ImageShape};
 
-/// The largest picture that is decoded: no camera's, but enough for any.
+/// The largest picture that is decoded: 64 million pixels in colour.
 const MAX_SIDE: u32 = 20_000;
-const MAX_BYTES: u64 = 1 << 30;
-/// The largest picture in an array.
+const MAX_BYTES: u64 = 192 << 20;
+/// The largest picture in an array or an archive.
 const MAX_RAW_SIDE: usize = 1024;
 /// Pictures in one array or list.
 const MAX_IMAGES: usize = 1_000_000;
@@ -23,18 +23,22 @@ const MAX_FITTED_GIB: u64 = 32;
 
 /// Reads and decodes a PNG or JPEG file.
 pub(crate) fn decode_file(path: &Path) -> Result<DynamicImage, EpisodeError> {
-    let file = File::open(path).map_err(|cause| EpisodeError::unreadable(path, cause))?;
-    decode(BufReader::new(file)).map_err(|cause| EpisodeError::unreadable(path, cause))
+    let file = open_file(path).map_err(|cause| EpisodeError::unreadable(path, cause))?;
+    decode(BufReader::new(file), MAX_SIDE).map_err(|cause| EpisodeError::unreadable(path, cause))
 }
 
-/// Decodes a PNG or JPEG picture.
-pub(super) fn decode(bytes: impl BufRead + Seek) -> Result<DynamicImage, String> {
+/// Decodes a PNG or JPEG picture of an archive, of which it may hold very many.
+pub(super) fn decode_small(bytes: impl BufRead + Seek) -> Result<DynamicImage, String> {
+    decode(bytes, MAX_RAW_SIDE as u32)
+}
+
+fn decode(bytes: impl BufRead + Seek, most_side: u32) -> Result<DynamicImage, String> {
     let mut reader = ImageReader::new(bytes)
         .with_guessed_format()
         .map_err(|cause| cause.to_string())?;
     let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_image_width = Some(most_side);
+    limits.max_image_height = Some(most_side);
     limits.max_alloc = Some(MAX_BYTES);
     reader.limits(limits);
     let image = reader.decode().map_err(|cause| cause.to_string())?;
@@ -183,6 +187,6 @@ mod tests {
     #[test]
     fn damage_is_an_error() {
         let cursor = std::io::Cursor::new(b"\x89PNG\r\n\x1a\n broken".to_vec());
-        assert!(decode(cursor).is_err());
+        assert!(decode_small(cursor).is_err());
     }
 }

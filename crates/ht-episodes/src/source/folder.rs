@@ -1,5 +1,6 @@
 //! Images that lie in class folders: each folder that holds pictures is a class.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -56,13 +57,34 @@ pub(super) fn read_class(
 }
 
 /// Collects, in order of names, every folder below `folder` that directly holds pictures.
+///
+/// # Errors
+/// A folder that cannot be read, an empty one, one that a link leads to a second time.
 pub(crate) fn find_classes(
     root: &Path,
     folder: &Path,
     depth: usize,
     classes: &mut Vec<(String, Vec<PathBuf>)>,
 ) -> Result<(), EpisodeError> {
+    find_below(root, folder, depth, classes, &mut BTreeSet::new())
+}
+
+/// The same; `seen` holds the folders that have been read, under their names without links: one
+/// read twice would be two classes with the same images.
+fn find_below(
+    root: &Path,
+    folder: &Path,
+    depth: usize,
+    classes: &mut Vec<(String, Vec<PathBuf>)>,
+    seen: &mut BTreeSet<PathBuf>,
+) -> Result<(), EpisodeError> {
     let unreadable = |cause| EpisodeError::unreadable(folder, cause);
+    let place = fs::canonicalize(folder).map_err(unreadable)?;
+    if seen.contains(&place) {
+        let cause = format!("a link to {}, which is read already", place.display());
+        return Err(EpisodeError::unreadable(folder, cause));
+    }
+    seen.insert(place);
     let mut entries = fs::read_dir(folder)
         .map_err(unreadable)?
         .map(|entry| entry.map(|entry| entry.path()))
@@ -94,7 +116,7 @@ pub(crate) fn find_classes(
     }
     if depth > 0 {
         for inner in folders {
-            find_classes(root, &inner, depth - 1, classes)?;
+            find_below(root, &inner, depth - 1, classes, seen)?;
         }
     }
     Ok(())

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::archive::open_table;
 use super::decode::{check_fitted, fit_raw, raw_len};
 use super::{cache, folder, official, pickle};
 use crate::{EpisodeError, ImageClass, ImageSet, ImageShape, Split};
@@ -116,7 +117,7 @@ fn read_table(
 ) -> Result<Vec<ImageClass>, EpisodeError> {
     let bad = |cause: String| EpisodeError::unreadable(path, cause);
     let bad_row = |cause: csv::Error| EpisodeError::unreadable(path, cause);
-    let mut reader = csv::Reader::from_path(path).map_err(bad_row)?;
+    let mut reader = open_table(path)?;
     let headers = reader.headers().map_err(bad_row)?.clone();
     let column = |names: [&str; 2]| {
         let position = headers.iter().position(|header| names.contains(&header));
@@ -133,6 +134,7 @@ fn read_table(
         let record = record.map_err(bad_row)?;
         let name = record.get(file).unwrap_or_default();
         if row >= MAX_ROWS || !official::is_plain_name(name) {
+            let name: String = name.chars().take(100).collect();
             return Err(bad(format!(
                 "row {row}: {name:?}, expected the name of a file in images/ and at most \
                  {MAX_ROWS} rows"

@@ -8,7 +8,6 @@
 mod array;
 mod scan;
 
-use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -17,6 +16,7 @@ use serde_pickle::{DeOptions, Deserializer, HashableValue};
 pub(super) use array::{Array, arrays, bytes, integers, texts};
 pub(super) use serde_pickle::Value;
 
+use super::archive::open_file;
 use crate::EpisodeError;
 
 /// What stays of a value that was taken out.
@@ -37,7 +37,7 @@ const MAX_NAME: usize = 100;
 /// Reads a pickle file of protocol 2, 3 or 4.
 pub(super) fn read(path: &Path) -> Result<Value, EpisodeError> {
     let bad = |cause: String| EpisodeError::unreadable(path, cause);
-    let file = File::open(path).map_err(|cause| bad(cause.to_string()))?;
+    let file = open_file(path).map_err(bad)?;
     read_from(&mut BufReader::new(file)).map_err(bad)
 }
 

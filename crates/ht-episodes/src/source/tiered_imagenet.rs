@@ -4,9 +4,10 @@
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
-use super::decode::{decode, fit, fit_raw, raw_len};
+use super::archive::{check_claim, open_archive, open_array};
+use super::decode::{decode_small, fit, fit_raw, raw_len};
 use super::npy::{self, NpyElement};
-use super::{cache, official, open_archive, pickle};
+use super::{cache, official, pickle};
 use crate::{EpisodeError, ImageClass, ImageSet, ImageShape, Split};
 
 const EXPECTED: &str = "{train,val,test}_images_png.pkl or {train,val,test}_images.npz with \
@@ -91,7 +92,7 @@ fn read_pngs(
     check_count(files.len(), labels).map_err(bad)?;
     let picture = |index: usize| {
         let file = std::mem::replace(&mut files[index], pickle::NOTHING);
-        let image = pickle::bytes(file).and_then(|bytes| decode(Cursor::new(bytes)));
+        let image = pickle::bytes(file).and_then(|bytes| decode_small(Cursor::new(bytes)));
         let image = image.map_err(|cause| format!("picture {index}: {cause}"))?;
         Ok(fit(&image, shape))
     };
@@ -107,9 +108,8 @@ fn read_npz(
     shape: ImageShape,
 ) -> Result<Vec<ImageClass>, String> {
     let mut archive = open_archive(path)?;
-    let mut array = archive
-        .by_name("images.npy")
-        .map_err(|cause| format!("images.npy: {cause}"))?;
+    let mut array = open_array(&mut archive, "images.npy")?;
+    let n_bytes = array.size();
     let header = npy::read_header(&mut array)?;
     let (&[n_images, height, width, 3], NpyElement::Byte) =
         (header.shape.as_slice(), header.element)
@@ -119,6 +119,7 @@ fn read_npz(
             header.shape
         ));
     };
+    check_claim(&header.shape, n_bytes)?;
     let sides = [height, width, 3];
     let mut pixels = vec![0; raw_len(sides)?];
     check_count(n_images, labels)?;

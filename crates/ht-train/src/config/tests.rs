@@ -1,5 +1,7 @@
 //! Configs: the files of the repository parse, wrong keys are named.
 
+use std::fs;
+
 use ht_episodes::{ClassRotation, QueryPool};
 
 use super::*;
@@ -121,6 +123,7 @@ fn the_presets_hold_the_numbers_of_the_released_scripts() {
             meta_batch: 1,
             micro_batch: 1,
             gradient_clip: None,
+            largest_loss: None,
             log_every: 1000,
             validate_every: 50_000,
             checkpoint_every: 50_000,

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use burn::tensor::{Device, Distribution, Tensor};
 use cpu_time::ProcessTime;
@@ -117,12 +117,13 @@ fn measure_steps(experiment: &Experiment, compute: &Compute, n_steps: usize) -> 
         let objective = Objective::at(config, step);
         let threads = compute.n_threads;
         let result = meta_gradient(&model, &parameters, batch, objective, &device, threads);
-        if !result.figures().loss.is_finite() {
-            return Err(ht_train::TrainError::Diverged { step }.into());
+        if let Some(cause) = result.figures().fault(config.training.largest_loss) {
+            bail!("{cause} at step {step}: lower schedule.learning_rate");
         }
         let rate = config.schedule.learning_rate(step, config.training.steps);
         let largest = config.training.gradient_clip;
-        (parameters, _) = optimizer.clipped_step(rate, parameters, result.gradient, largest);
+        let (gradient, norm) = (result.gradient, result.norm);
+        parameters = optimizer.clipped_step(rate, parameters, gradient, norm, largest);
         wait_for(&parameters);
         if step >= WARM_UP_STEPS as u64 {
             wall.push(started.elapsed().as_secs_f64() * 1e3);

@@ -31,10 +31,11 @@ pub(crate) fn run(args: &ImportArgs) -> Result<Outcome> {
         start: Some(absolute(&args.checkpoint)?),
         ..run_info(data, device)
     };
-    let run = RunDir::create(&path, &config, &info)?;
+    let run = RunDir::create(&path, &info)?;
     let n_parameters = imported.n_parameters();
     let step = imported.step;
     imported.save(&run, &config)?;
+    run.begin(&config)?;
     if args.json {
         let object = json!({
             "run": path,

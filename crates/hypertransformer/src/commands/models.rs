@@ -20,8 +20,8 @@ use ht_train::{Calibration, CalibrationReport, Experiment, RunDir, episode_logit
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::Outcome;
 use super::trained::Trained;
+use super::{Outcome, best_checkpoint};
 use crate::args::ModelsArgs;
 use crate::device::DeviceName;
 use crate::progress::print;
@@ -138,7 +138,7 @@ fn add(run: &Path, target: &Path, args: &ModelsArgs) -> Result<()> {
             target.display()
         );
     }
-    let checkpoint = RunDir::best_checkpoint(run)?;
+    let checkpoint = best_checkpoint(run)?;
     let partial = target.with_extension("partial");
     // What an earlier try has left.
     let _ = fs::remove_dir_all(&partial);

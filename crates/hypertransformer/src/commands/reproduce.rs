@@ -8,21 +8,21 @@ mod report;
 mod rows;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
 use ht_cnn::NormStatistics;
 use ht_episodes::Split;
 use ht_train::{
-    EpisodeRecords, Experiment, ExperimentConfig, RunDir, RunInfo, StartPart, TrainOutcome,
-    TrainReport, load_learner, measure, start_from,
+    BadSteps, EpisodeRecords, Experiment, ExperimentConfig, RunDir, RunInfo, StartPart,
+    TrainOutcome, TrainReport, load_learner, measure, start_from,
 };
 use serde_json::json;
 
 use self::report::{OtherStatistics, Recorded, Results};
 use self::rows::{Row, Tables};
-use super::train::{run_info, stop_on_ctrl_c, watched};
+use super::best_checkpoint;
+use super::stop_signal::StopSignal;
+use super::train::{run_info, watched};
 use super::{Outcome, absolute};
 use crate::args::ReproduceArgs;
 use crate::progress::{print, say};
@@ -33,10 +33,10 @@ pub(crate) fn run(args: &ReproduceArgs) -> Result<Outcome> {
     if let Some(id) = &args.check {
         return check(tables.get(id)?, args);
     }
-    let stop = stop_on_ctrl_c()?;
+    let stop = StopSignal::listen()?;
     for row in tables.chosen(&args.rows)? {
         let Some(report) = finished(row, &args.runs.join(&row.id), args, &stop)? else {
-            return Ok(Outcome::Interrupted);
+            return Ok(Outcome::Stopped(stop.exit_code()));
         };
         // After every row, and on what the file says now: training takes hours, and others may
         // have written in the meantime.
@@ -63,9 +63,9 @@ fn check(row: &Row, args: &ReproduceArgs) -> Result<Outcome> {
         .get(&row.id)
         .with_context(|| format!("{} has no row {}", args.results.display(), row.id))?;
     let folder = args.runs.join(format!("check-{}", row.id));
-    let stop = stop_on_ctrl_c()?;
+    let stop = StopSignal::listen()?;
     let Some(report) = finished(row, &folder, args, &stop)? else {
-        return Ok(Outcome::Interrupted);
+        return Ok(Outcome::Stopped(stop.exit_code()));
     };
     let apart = (report.test.mean - recorded.accuracy).abs();
     let allowed = report.test.ci95.hypot(recorded.ci95) + RETRAINING;
@@ -108,10 +108,10 @@ fn finished(
     row: &Row,
     path: &Path,
     args: &ReproduceArgs,
-    stop: &Arc<AtomicBool>,
+    stop: &StopSignal,
 ) -> Result<Option<TrainReport>> {
     let config = row.experiment()?;
-    if path.exists() {
+    if path.join("config.toml").exists() {
         let differences = RunDir::config(path)?.differences(&config);
         if !differences.is_empty() {
             let keys = differences.join(", ");
@@ -130,7 +130,7 @@ fn finished(
     let experiment = Experiment::resolve(config, data.as_deref())?;
     let run = open(row, path, &experiment.config, data, args)?;
     say(&format!("{}: training in {}", row.id, path.display()));
-    match watched(&experiment, &run, &compute, stop)? {
+    match watched(&experiment, &run, &compute, BadSteps::Stop, stop)? {
         TrainOutcome::Finished(report) => Ok(Some(report)),
         TrainOutcome::Interrupted { step } => {
             say(&format!(
@@ -155,12 +155,14 @@ fn open(
     data: Option<PathBuf>,
     args: &ReproduceArgs,
 ) -> Result<RunDir> {
-    if path.exists() {
+    if path.join("config.toml").exists() {
         return Ok(RunDir::open(path)?);
     }
     let info = run_info(data, args.compute.device);
     let Some(start) = &row.start else {
-        return Ok(RunDir::create(path, config, &info)?);
+        let run = RunDir::create(path, &info)?;
+        run.begin(config)?;
+        return Ok(run);
     };
     let other = args.runs.join(start);
     if RunDir::report(&other)?.is_none() {
@@ -169,15 +171,16 @@ fn open(
             row.id
         );
     }
-    let checkpoint = absolute(&RunDir::best_checkpoint(&other)?)?;
+    let checkpoint = absolute(&best_checkpoint(&other)?)?;
     let info = RunInfo {
         start: Some(checkpoint.clone()),
         start_part: Some(StartPart::All),
         ..info
     };
-    let run = RunDir::create(path, config, &info)?;
+    let run = RunDir::create(path, &info)?;
     let device = args.compute.device.compute(args.compute.threads)?.device;
     start_from(&run, &checkpoint, StartPart::All, config, &device).inspect_err(|_| run.remove())?;
+    run.begin(config)?;
     Ok(run)
 }
 
@@ -276,8 +279,7 @@ fn other_statistics(
     if !path.exists() {
         let compute = args.compute.device.compute(args.compute.threads)?;
         let experiment = Experiment::resolve(config, data_folder(row, args)?.as_deref())?;
-        let (mut model, config, _) =
-            load_learner(&RunDir::best_checkpoint(&run)?, &compute.device)?;
+        let (mut model, config, _) = load_learner(&best_checkpoint(&run)?, &compute.device)?;
         model.set_norm_statistics(norm_statistics);
         let episodes = experiment.fixed_episodes(Split::Test, config.evaluation.test_episodes);
         measure(&model, &config, &episodes, &compute)?.write(&path)?;

@@ -1,17 +1,16 @@
 //! `hypertransformer train`: from a config to a tested generator.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use ht_train::{
-    Compute, Experiment, ExperimentConfig, RunDir, RunInfo, StartPart, TrainError, TrainOutcome,
-    TrainReport, start_from, train,
+    BadSteps, Compute, Experiment, ExperimentConfig, RunDir, RunInfo, StartPart, TrainError,
+    TrainOutcome, TrainReport, start_from, train,
 };
 use serde_json::json;
 
-use super::{Outcome, absolute, experiment_config, machine, next_free};
+use super::stop_signal::StopSignal;
+use super::{Outcome, absolute, best_checkpoint, experiment_config, machine, next_free};
 use crate::args::TrainArgs;
 use crate::device::DeviceName;
 use crate::progress::{TrainProgress, print, say};
@@ -45,7 +44,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
             (None, None) => None,
         };
         let start = match other {
-            Some((run, part)) => Some((absolute(&RunDir::best_checkpoint(run)?)?, part)),
+            Some((run, part)) => Some((absolute(&best_checkpoint(run)?)?, part)),
             None => None,
         };
         let info = RunInfo {
@@ -53,15 +52,21 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
             start_part: start.as_ref().map(|&(_, part)| part),
             ..run_info(data, args.compute.device)
         };
-        let run = RunDir::create(&path, &experiment.config, &info)?;
+        let run = RunDir::create(&path, &info)?;
         if let Some((checkpoint, part)) = start {
             let device = &compute.device;
             start_from(&run, &checkpoint, part, &experiment.config, device)
                 .inspect_err(|_| run.remove())?;
         }
+        run.begin(&experiment.config)?;
         run
     };
-    let stop = stop_on_ctrl_c()?;
+    let stop = StopSignal::listen()?;
+    let bad_steps = if args.skip_bad_steps {
+        BadSteps::Skip
+    } else {
+        BadSteps::Stop
+    };
 
     let config = &experiment.config;
     say(&format!(
@@ -75,7 +80,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
         compute.n_threads,
         path.display(),
     ));
-    match watched(&experiment, &run, &compute, &stop)? {
+    match watched(&experiment, &run, &compute, bad_steps, &stop)? {
         TrainOutcome::Finished(report) => {
             report_result(&report, args);
             Ok(Outcome::Done)
@@ -90,7 +95,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
                  cargo xtask train --run {} --resume",
                 path.display()
             ));
-            Ok(Outcome::Interrupted)
+            Ok(Outcome::Stopped(stop.exit_code()))
         }
     }
 }
@@ -100,12 +105,12 @@ pub(super) fn watched(
     experiment: &Experiment,
     run: &RunDir,
     compute: &Compute,
-    stop: &AtomicBool,
+    bad_steps: BadSteps,
+    stop: &StopSignal,
 ) -> Result<TrainOutcome> {
     let mut progress = TrainProgress::new(experiment.config.training.meta_batch as u64);
-    let outcome = train(experiment, run, compute, stop, &mut |event| {
-        progress.observe(event);
-    });
+    let observe = &mut |event| progress.observe(event);
+    let outcome = train(experiment, run, compute, bad_steps, stop.flag(), observe);
     progress.finish();
     Ok(outcome?)
 }
@@ -145,20 +150,6 @@ fn resumed(args: &TrainArgs) -> Result<(ExperimentConfig, Option<PathBuf>)> {
         None => RunDir::info(path)?.data,
     };
     Ok((stored, data))
-}
-
-/// The first Ctrl-C asks the loop to stop; a second one ends the process at once.
-pub(super) fn stop_on_ctrl_c() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(i32::from(crate::INTERRUPTED));
-        }
-        say("stopping after this step (again to stop at once) ..");
-    })
-    .context("cannot listen for Ctrl-C")?;
-    Ok(stop)
 }
 
 fn report_image_encoder(path: &Path, accuracy: Option<f64>, args: &TrainArgs) {

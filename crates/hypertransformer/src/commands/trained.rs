@@ -8,6 +8,8 @@ use ht_train::{
     Experiment, ExperimentConfig, Learner, Override, RunDir, TrainingObjective, load_learner,
 };
 
+use super::best_checkpoint;
+
 /// Sections of an experiment that say what a method is measured on.
 const MEASURED_ON: [&str; 4] = ["episodes.", "evaluation.", "data.", "split."];
 
@@ -34,7 +36,7 @@ impl Trained {
         device: &Device,
     ) -> Result<Self> {
         let (place, checkpoint) = match (run, model) {
-            (Some(run), _) => (run, RunDir::best_checkpoint(run)?),
+            (Some(run), _) => (run, best_checkpoint(run)?),
             (None, Some(model)) => (model, model.to_owned()),
             (None, None) => bail!("expected a run or a model"),
         };

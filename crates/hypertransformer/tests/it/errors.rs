@@ -185,7 +185,19 @@ fn a_loss_that_is_no_number() {
     let args = [&["train", SMOKE, "--run", &run], &hot[..]].concat();
     error(
         &args,
-        &["the loss is not finite at step", "schedule.learning_rate"],
+        &[
+            "the loss is not finite at step",
+            "training episodes of seed 1 that are so: ",
+            "schedule.learning_rate",
+            "--skip-bad-steps",
+        ],
+    );
+    // Whoever wants it so gets what is left, and the steps that are missing are counted.
+    json(&["train", "--run", &run, "--resume", "--skip-bad-steps"]);
+    let metrics = String::from_utf8(read(&run, "metrics.jsonl")).expect("text");
+    assert!(
+        metrics.contains("\"kind\":\"skipped-step\"") && metrics.contains("\"skipped_steps\":1"),
+        "{metrics}"
     );
 }
 

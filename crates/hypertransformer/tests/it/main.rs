@@ -1,10 +1,14 @@
 //! The commands as a person types them, from files to exit codes.
 
+mod attack_data;
+mod attack_models;
+mod attacks;
 mod deploy;
 mod devices;
 mod errors;
 mod explain;
 mod instructions;
+mod kill;
 mod methods;
 mod released;
 mod reproduce;

@@ -16,7 +16,9 @@ const FILES: [&str; 3] = [
 
 /// The bytes that two equal runs share.
 fn fingerprint(run: &str) -> Vec<Vec<u8>> {
-    let best = names(Path::new(run).join("best")).remove(0);
+    let best = names(Path::new(run).join("best"))
+        .pop()
+        .expect("a best checkpoint");
     FILES
         .iter()
         .map(|file| read(run, &file.replace("BEST", &best)))
@@ -87,7 +89,14 @@ fn a_damaged_checkpoint_is_noticed_and_the_older_one_used() {
 
 #[test]
 #[cfg(unix)]
-fn an_interrupt_saves_and_says_how_to_go_on() {
+fn a_signal_saves_and_says_how_to_go_on() {
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        stopped_by(signal, code);
+    }
+}
+
+#[cfg(unix)]
+fn stopped_by(signal: &str, code: i32) {
     let (_first, whole) = scratch();
     let longer = [
         "--set",
@@ -120,12 +129,12 @@ fn an_interrupt_saves_and_says_how_to_go_on() {
         std::thread::sleep(Duration::from_millis(2));
     }
     let kill = std::process::Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
+        .args([signal, &child.id().to_string()])
         .status()
         .expect("kill");
     assert!(kill.success());
     let output = child.wait_with_output().expect("ended");
-    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(code), "{}", stderr(&output));
     let text = stderr(&output);
     assert!(
         text.contains(&format!("cargo xtask train --run {run} --resume")),
@@ -133,6 +142,8 @@ fn an_interrupt_saves_and_says_how_to_go_on() {
     );
 
     json(&["train", "--run", &run, "--resume"]);
+    // A stop in the middle of a window of the metrics changes no mean.
+    assert_eq!(metrics(&whole), metrics(&run));
     for file in ["parameters", "optimizer"] {
         let last = format!("checkpoints/step-00000400/{file}.safetensors");
         assert_eq!(read(&whole, &last), read(&run, &last));

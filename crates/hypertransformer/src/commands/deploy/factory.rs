@@ -10,9 +10,10 @@ use ht_bundle::{
 };
 use ht_cnn::{GeneratedCnn, NormStatistics};
 use ht_episodes::{ImageShape, Picture};
-use ht_train::{Calibration, ExperimentConfig, Learner, RunDir, load_learner};
+use ht_train::{Calibration, ExperimentConfig, Learner, load_learner};
 
 use super::task::{Task, images};
+use crate::commands::best_checkpoint;
 use crate::commands::models::{self, Card};
 use crate::progress::say;
 
@@ -35,7 +36,7 @@ impl Factory {
             .transpose()?;
         let checkpoint = match &card {
             Some(_) => place.to_owned(),
-            None => RunDir::best_checkpoint(place)?,
+            None => best_checkpoint(place)?,
         };
         let (mut learner, config, info) = load_learner(&checkpoint, device)?;
         // A CNN that leaves home sees one picture at a time.

@@ -1,0 +1,42 @@
+//! Reading files of a run or a model: they may come from a stranger, so their length is asked
+//! before memory is taken for it.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+
+use crate::TrainError;
+
+/// Configs, manifests and other files that people could read whole.
+pub(crate) const SMALL_FILE: u64 = 4 << 20;
+
+/// Reads a file of at most `most` bytes.
+pub(crate) fn read(path: &Path, most: u64) -> Result<Vec<u8>, TrainError> {
+    let fail = |cause: &dyn std::fmt::Display| TrainError::file("read", path, cause);
+    let too_long = |n_bytes: u64| fail(&format!("{n_bytes} bytes, expected at most {most}"));
+    let metadata = fs::metadata(path).map_err(|cause| fail(&cause))?;
+    if !metadata.is_file() {
+        // A pipe would keep us waiting for ever.
+        return Err(fail(&"not a regular file"));
+    }
+    let n_bytes = metadata.len();
+    if n_bytes > most {
+        return Err(too_long(n_bytes));
+    }
+    let file = File::open(path).map_err(|cause| fail(&cause))?;
+    let mut bytes = Vec::with_capacity(n_bytes as usize);
+    // It may grow in between.
+    file.take(most + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|cause| fail(&cause))?;
+    if bytes.len() as u64 > most {
+        return Err(too_long(bytes.len() as u64));
+    }
+    Ok(bytes)
+}
+
+/// Reads a text of at most `most` bytes.
+pub(crate) fn read_text(path: &Path, most: u64) -> Result<String, TrainError> {
+    String::from_utf8(read(path, most)?)
+        .map_err(|_| TrainError::file("read", path, "no UTF-8 text"))
+}
