@@ -91,7 +91,7 @@ pub(crate) fn support_pass(
     let mut activations = images.hide(support.hidden.clone());
     let mut statistics = Vec::new();
     for (l, weights) in layers.iter().enumerate() {
-        let (next, kept) = spec.support_layer(l, activations, weights, None);
+        let (next, kept) = spec.support_layer(l, activations, weights);
         activations = next;
         statistics.extend(kept);
     }

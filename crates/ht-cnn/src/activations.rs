@@ -100,22 +100,6 @@ impl Activations {
         }
     }
 
-    /// How many images of each episode count.
-    ///
-    /// # Shapes
-    /// - returns: `[E, 1]`
-    pub(crate) fn n_shown(&self) -> Tensor<2> {
-        let [e, _, _, _, b] = self.images.dims();
-        match self.shown() {
-            None => Tensor::full(
-                [e, 1],
-                b as f64,
-                (&self.images.device(), self.images.dtype()),
-            ),
-            Some(shown) => shown.reshape([e, b]).sum_dim(1),
-        }
-    }
-
     /// Whether every image counts.
     pub(crate) fn is_whole(&self) -> bool {
         self.hidden.is_none()

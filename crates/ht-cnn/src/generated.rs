@@ -5,7 +5,7 @@ use burn::tensor::{Bool, Tensor};
 use crate::layer::conv_layer_with_statistics;
 use crate::{
     Activations, BatchStatistics, CnnSpec, LayerWeights, LogitsWeights, NormStatistics,
-    Normalization, StatisticsPrior, conv_layer, flatten_features, logits,
+    Normalization, conv_layer, flatten_features, logits,
 };
 
 /// E CNNs of the same shape with different weights.
@@ -85,13 +85,12 @@ impl GeneratedCnn {
 
 impl CnnSpec {
     /// Applies layer `layer` to the support images, as the generator does between layers,
-    /// and keeps their statistics if the query pass will need them, joined with `prior`.
+    /// and keeps their statistics if the query pass will need them.
     pub fn support_layer(
         &self,
         layer: usize,
         activations: Activations,
         weights: &LayerWeights,
-        prior: Option<&StatisticsPrior>,
     ) -> (Activations, Option<BatchStatistics>) {
         let spec = &self.layers[layer];
         match self.norm_statistics {
@@ -100,8 +99,7 @@ impl CnnSpec {
                 (next, None)
             }
             NormStatistics::Support => {
-                let (next, statistics) =
-                    conv_layer_with_statistics(activations, weights, spec, prior);
+                let (next, statistics) = conv_layer_with_statistics(activations, weights, spec);
                 (next, Some(statistics))
             }
         }

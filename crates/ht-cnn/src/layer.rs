@@ -17,35 +17,6 @@ pub struct BatchStatistics {
     pub variance: Tensor<2>,
 }
 
-/// Batch-norm statistics that are known before any image is seen. They count as much as some
-/// images beside those of the support images: few of them, of few pixels in the last layers, say
-/// little by themselves.
-#[derive(Clone, Debug)]
-pub struct StatisticsPrior {
-    /// Mean and variance; E may be 1.
-    pub statistics: BatchStatistics,
-    /// Images that they count as.
-    pub images: f64,
-}
-
-impl BatchStatistics {
-    /// The means of these, which are of `n_images` images, and those of a prior, weighted by images.
-    ///
-    /// # Shapes
-    /// - `n_images`: `[E, 1]`
-    fn joined(self, prior: &StatisticsPrior, n_images: &Tensor<2>) -> Self {
-        let share = n_images.clone() / (n_images.clone() + prior.images);
-        let join = |own: Tensor<2>, prior: &Tensor<2>| {
-            let prior = prior.clone().expand(own.dims());
-            prior.clone() + (own - prior) * share.clone()
-        };
-        Self {
-            mean: join(self.mean, &prior.statistics.mean),
-            variance: join(self.variance, &prior.statistics.variance),
-        }
-    }
-}
-
 /// Where the statistics of a layer's normalisation come from.
 #[derive(Clone, Copy, Debug)]
 pub enum Normalization<'a> {
@@ -77,26 +48,22 @@ pub fn conv_layer(
             },
             &spec.into(),
         ),
-        Normalization::OwnBatch => conv_layer_with_statistics(activations, weights, spec, None).0,
+        Normalization::OwnBatch => conv_layer_with_statistics(activations, weights, spec).0,
         Normalization::Given(statistics) => {
             pooled(activations, weights, spec).map(|x| normalize(x, statistics, weights))
         }
     }
 }
 
-/// Applies one layer and also returns the statistics of its images, joined with what was known
-/// before, through which gradients flow.
+/// Applies one layer and also returns the statistics of its images, through which
+/// gradients flow.
 pub(crate) fn conv_layer_with_statistics(
     activations: Activations,
     weights: &LayerWeights,
     spec: &ConvSpec,
-    prior: Option<&StatisticsPrior>,
 ) -> (Activations, BatchStatistics) {
     let pooled = pooled(activations, weights, spec);
-    let statistics = match prior {
-        None => pooled.statistics(),
-        Some(prior) => pooled.statistics().joined(prior, &pooled.n_shown()),
-    };
+    let statistics = pooled.statistics();
     let normalized = pooled.map(|x| normalize(x, &statistics, weights));
     (normalized, statistics)
 }

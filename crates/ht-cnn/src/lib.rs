@@ -58,7 +58,7 @@ pub use allocation::{SliceGrid, SliceLayout, WeightAllocation};
 pub use convolution::{BATCH_NORM_EPSILON, Convolution, convolve};
 pub use error::CnnError;
 pub use generated::{ABSENT_LOGIT, GeneratedCnn};
-pub use layer::{BatchStatistics, Normalization, StatisticsPrior, conv_layer};
+pub use layer::{BatchStatistics, Normalization, conv_layer};
 pub use logits::{flatten_features, logits};
 pub use spec::{
     Activation, CnnConfig, CnnSpec, ConvSpec, Features, Geometry, NormStatistics, Padding, Pooling,

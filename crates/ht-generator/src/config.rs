@@ -3,7 +3,7 @@
 mod encoders;
 mod transformer;
 
-use ht_cnn::{CnnSpec, NormStatistics, WeightAllocation};
+use ht_cnn::{CnnSpec, WeightAllocation};
 use serde::{Deserialize, Serialize};
 
 pub use encoders::{ActivationEncoderConfig, ImageEncoderConfig, NonlinearFeatures};
@@ -23,10 +23,6 @@ pub struct GeneratorConfig {
     /// Where scale and shift of the batch normalisation come from in generated layers.
     #[serde(default)]
     pub norm_weights: NormWeights,
-    /// Images that learned batch-norm statistics count as, beside the support images' own; 0 for
-    /// none. Needs `cnn.norm_statistics = "support"`.
-    #[serde(default)]
-    pub statistics_prior: f64,
     /// Whether a learned tensor of the same shape is added to each generated one.
     #[serde(default)]
     pub added_weights: bool,
@@ -224,9 +220,6 @@ pub enum GeneratorError {
     NoFeatures,
 }
 
-/// With more, the support images' own statistics would not count at all.
-const MOST_PRIOR_IMAGES: f64 = 1e6;
-
 impl GeneratorError {
     fn check_positive(numbers: &[(&'static str, usize)]) -> Result<(), Self> {
         match numbers.iter().find(|(_, value)| *value == 0) {
@@ -293,20 +286,6 @@ impl GeneratorConfig {
                 key: "generator.logits_start = \"construction\"",
                 other: "generator.logits_tokens = \"independent\"",
                 cause: "a weight token must carry the code of its label",
-            });
-        }
-        if !(0.0..=MOST_PRIOR_IMAGES).contains(&self.statistics_prior) {
-            return Err(GeneratorError::BadNumber {
-                key: "generator.statistics_prior",
-                value: self.statistics_prior.to_string(),
-                expected: format!("0 to {MOST_PRIOR_IMAGES} images"),
-            });
-        }
-        if self.statistics_prior > 0.0 && spec.norm_statistics != NormStatistics::Support {
-            return Err(GeneratorError::Excluded {
-                key: "generator.statistics_prior",
-                other: "cnn.norm_statistics = \"query-batch\"",
-                cause: "query images that are normalised by themselves need no other statistics",
             });
         }
         if self.warmup_heads.is_some() && depth < 2 {

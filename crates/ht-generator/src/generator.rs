@@ -198,9 +198,7 @@ impl WeightGenerator {
                 let spec = &self.spec.layers[l];
                 let parts = source.parts(&activations, &samples, spec, pass);
                 let weights = parts.support_weights(e);
-                let prior = parts.prior.as_ref();
-                let images = activations.clone();
-                let (next, kept) = self.spec.support_layer(l, images, &weights, prior);
+                let (next, kept) = self.spec.support_layer(l, activations.clone(), &weights);
                 activations = next;
                 statistics.extend(kept);
                 query_weights.push(parts.query_weights(e).unwrap_or(weights));

@@ -2,10 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use ht_cnn::{
-    Activations, BatchStatistics, ConvSpec, LayerWeights, LogitsWeights, PartialWeights,
-    SliceLayout, StatisticsPrior,
-};
+use ht_cnn::{Activations, ConvSpec, LayerWeights, LogitsWeights, PartialWeights, SliceLayout};
 
 use crate::activation_encoder::EncodedLayer;
 use crate::{
@@ -55,37 +52,6 @@ impl ConvParameters {
     }
 }
 
-/// Learned batch-norm statistics of a layer, which the support images' are joined with.
-#[derive(Module, Debug)]
-struct PriorParameters {
-    /// `[O]`.
-    mean: Param<Tensor<1>>,
-    /// `[O]`, root of the variance.
-    deviation: Param<Tensor<1>>,
-    #[module(skip)]
-    images: f64,
-}
-
-impl PriorParameters {
-    fn new(images: f64, spec: &ConvSpec, init: &mut ParameterInit) -> Self {
-        Self {
-            mean: init.constant([spec.output.channels], 0.0),
-            deviation: init.constant([spec.output.channels], 1.0),
-            images,
-        }
-    }
-
-    fn prior(&self) -> StatisticsPrior {
-        StatisticsPrior {
-            statistics: BatchStatistics {
-                mean: self.mean.val().unsqueeze(),
-                variance: self.deviation.val().square().unsqueeze(),
-            },
-            images: self.images,
-        }
-    }
-}
-
 /// What one convolution layer is made of, for E episodes.
 #[derive(Clone, Debug)]
 pub struct ConvParts {
@@ -95,8 +61,6 @@ pub struct ConvParts {
     pub learned: PartialWeights,
     /// Parameters of the query pass, where each pass has its own.
     pub query_learned: Option<PartialWeights>,
-    /// Learned statistics, if there are any.
-    pub prior: Option<StatisticsPrior>,
 }
 
 impl ConvParts {
@@ -119,7 +83,6 @@ pub struct ConvSource {
     learned: ConvParameters,
     /// Only where each pass has its own.
     query_learned: Option<ConvParameters>,
-    prior: Option<PriorParameters>,
     #[module(skip)]
     layout: SliceLayout,
 }
@@ -152,8 +115,6 @@ impl ConvSource {
             learned: ConvParameters::new(has_kernel, has_norm, spec, init),
             query_learned: (config.learned_tensors == LearnedTensors::PerPass)
                 .then(|| ConvParameters::new(has_kernel, has_norm, spec, init)),
-            prior: (config.statistics_prior > 0.0)
-                .then(|| PriorParameters::new(config.statistics_prior, spec, init)),
             layout,
         }
     }
@@ -179,7 +140,6 @@ impl ConvSource {
             generated: generated.unwrap_or_default(),
             learned: self.learned.weights(),
             query_learned: self.query_learned.as_ref().map(ConvParameters::weights),
-            prior: self.prior.as_ref().map(PriorParameters::prior),
         }
     }
 }

@@ -206,7 +206,6 @@ impl ReleasedFlags {
             } else {
                 NormWeights::Learned
             },
-            statistics_prior: 0.0,
             added_weights: self.add_trainable_weights,
             learned_tensors: if self.separate_bn_vars {
                 LearnedTensors::PerPass

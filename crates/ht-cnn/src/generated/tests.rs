@@ -172,7 +172,7 @@ fn both_sources_of_statistics_agree_on_the_support_set_itself() {
     let mut activations = Activations::from_images(images.clone());
     let mut statistics = Vec::new();
     for layer in 0..spec.layers.len() {
-        let (next, kept) = spec.support_layer(layer, activations, &cnn.layers[layer], None);
+        let (next, kept) = spec.support_layer(layer, activations, &cnn.layers[layer]);
         activations = next;
         statistics.push(kept.expect("support statistics are kept"));
     }
