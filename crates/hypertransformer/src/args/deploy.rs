@@ -114,7 +114,7 @@ pub(crate) struct ExportArgs {
     /// What to write.
     #[arg(long, value_enum)]
     pub(crate) format: ExportFormat,
-    /// Weights of 8 bits, four times smaller (device and C files).
+    /// Weights of 8 bits, four times smaller (not in ONNX).
     #[arg(long)]
     pub(crate) int8: bool,
     /// The file to write.
@@ -128,6 +128,10 @@ pub(crate) struct ExportArgs {
 /// Files that other programs read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ExportFormat {
-    /// The device file, for ht-runtime.
+    /// The device file, for the crate ht-runtime.
     Device,
+    /// ONNX, for any runtime of it.
+    Onnx,
+    /// One header of C99.
+    C,
 }

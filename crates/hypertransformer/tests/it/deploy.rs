@@ -120,6 +120,19 @@ fn pictures_become_a_network_that_runs_alone() {
         assert_eq!(prediction["label"].is_null(), best < threshold);
     }
 
+    // The files for other programs; ht-bundle's tests run them.
+    let file = here("file");
+    let export = |more: &[&'static str]| {
+        json(&[&["export", &cnn, "-o", &file, "--format"], more].concat());
+        fs::read(&file).expect("written")
+    };
+    assert_eq!(export(&["device"]), read(&cnn, "cnn.htcnn"));
+    assert!(export(&["device", "--int8"]).len() < export(&["device"]).len() / 2);
+    assert!(String::from_utf8_lossy(&export(&["c"])).contains("\"birch\""));
+    assert!(String::from_utf8_lossy(&export(&["onnx"])).contains("birch"));
+    let both = ["export", &cnn, "-o", &file, "--format", "onnx", "--int8"];
+    error(&both, &["--int8"]);
+
     // Dark ink on light paper is the same task.
     write_drawings(&folder.path().join("ink"), &counts, true);
     let (ink, other) = (here("ink"), here("other"));

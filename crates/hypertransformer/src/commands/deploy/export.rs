@@ -1,6 +1,6 @@
 //! `hypertransformer export`: one file of a bundle for another program.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use ht_bundle::{Bundle, Precision};
 use serde_json::json;
 
@@ -18,6 +18,9 @@ pub(crate) fn export(args: &ExportArgs) -> Result<Outcome> {
     };
     let bytes = match args.format {
         ExportFormat::Device => bundle.device_file(precision)?,
+        ExportFormat::Onnx if args.int8 => bail!("--int8: the ONNX file has float32 weights only"),
+        ExportFormat::Onnx => bundle.onnx()?,
+        ExportFormat::C => bundle.c_header(precision)?.into_bytes(),
     };
     let context = || format!("cannot write {}", args.output.display());
     std::fs::write(&args.output, &bytes).with_context(context)?;
