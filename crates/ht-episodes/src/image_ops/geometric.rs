@@ -46,46 +46,39 @@ pub fn sample_affine(
     let shape = picture.shape();
     let (height, width) = (shape.height as i32, shape.width as i32);
     let centre = [height, width].map(|side| (side - 1) as f32 / 2.0);
-    // Faster than the library's, which has to be called.
-    let floor = |value: f32| {
-        let whole = value as i32;
-        whole - i32::from(whole as f32 > value)
+    // The frame's index of the pixel at or before a place, and the rest of the way to the next one.
+    let split = |at: f32, side: i32| {
+        let at = at.clamp(-1.0, side as f32);
+        // Faster than the library's floor, which has to be called.
+        let whole = at as i32;
+        let whole = (whole - i32::from(whole as f32 > at)).min(side - 1);
+        ((whole + 1) as usize, at - whole as f32)
     };
-    let mut values = Vec::with_capacity(shape.len());
-    for plane in picture.values().chunks_exact(shape.height * shape.width) {
-        let read = |y: i32, x: i32| {
-            if (0..height).contains(&y) && (0..width).contains(&x) {
-                plane[(y * width + x) as usize]
-            } else {
-                0.0
-            }
-        };
-        for row in 0..height {
+    // A frame of zeros around the plane saves asking for each pixel whether it is there.
+    let stride = shape.width + 2;
+    let mut framed = vec![0.0; (shape.height + 2) * stride];
+    let mut values = vec![0.0; shape.len()];
+    let planes = picture.values().chunks_exact(shape.height * shape.width);
+    let results = values.chunks_exact_mut(shape.height * shape.width);
+    for (plane, result) in planes.zip(results) {
+        let rows_of_frame = framed.chunks_exact_mut(stride).skip(1);
+        for (row, framed) in plane.chunks_exact(shape.width).zip(rows_of_frame) {
+            framed[1..=shape.width].copy_from_slice(row);
+        }
+        for (row, result) in result.chunks_exact_mut(shape.width).enumerate() {
             let down = row as f32 - centre[0] - shift[0] * height as f32;
             let left = -centre[1] - shift[1] * width as f32;
             let mut y = centre[0] + down * rows[0] + left * columns[0];
             let mut x = centre[1] + down * rows[1] + left * columns[1];
-            for _ in 0..width {
-                let (top, start) = (floor(y), floor(x));
-                let (below, right) = (y - top as f32, x - start as f32);
-                let corners = [(0, 0), (0, 1), (1, 0), (1, 1)];
-                // Four checks are saved where all four pixels are there.
-                let is_inside = (0..height - 1).contains(&top) && (0..width - 1).contains(&start);
-                let [a, b, c, d] = if is_inside {
-                    let first = (top * width + start) as usize;
-                    let second = first + shape.width;
-                    [
-                        plane[first],
-                        plane[first + 1],
-                        plane[second],
-                        plane[second + 1],
-                    ]
-                } else {
-                    corners.map(|(down, along)| read(top + down, start + along))
-                };
-                let upper = a + (b - a) * right;
-                let lower = c + (d - c) * right;
-                values.push(upper + (lower - upper) * below);
+            for value in result {
+                // On the frame or beyond it is zero.
+                let (top, below) = split(y, height);
+                let (start, right) = split(x, width);
+                let first = &framed[top * stride + start..][..2];
+                let second = &framed[(top + 1) * stride + start..][..2];
+                let upper = first[0] + (first[1] - first[0]) * right;
+                let lower = second[0] + (second[1] - second[0]) * right;
+                *value = upper + (lower - upper) * below;
                 (y, x) = (y + columns[0], x + columns[1]);
             }
         }
