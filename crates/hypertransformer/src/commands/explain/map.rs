@@ -107,22 +107,20 @@ mod tests {
 
     #[test]
     fn distances_in_the_plane_are_those_of_two_dimensional_weights() {
-        let rows = vec![
+        let rows = [
             vec![0.0, 0.0],
             vec![4.0, 1.0],
             vec![8.0, -1.0],
             vec![2.0, 3.0],
         ];
         let plane = Plane::of(&rows).expect("computed").expect("points");
-        for i in 0..rows.len() {
-            for j in 0..i {
-                let wide = f64::hypot(
-                    f64::from(rows[i][0] - rows[j][0]),
-                    f64::from(rows[i][1] - rows[j][1]),
-                );
-                let [a, b] = [plane.points[i], plane.points[j]];
-                let flat = f64::hypot(a[0] - b[0], a[1] - b[1]);
-                assert!((wide - flat).abs() < 1e-6, "{i} {j}");
+        let placed: Vec<_> = rows.iter().zip(&plane.points).collect();
+        for (at, (row, point)) in placed.iter().enumerate() {
+            for (other, place) in &placed[..at] {
+                let of_axis = |axis: usize| f64::from(row[axis] - other[axis]);
+                let wide = f64::hypot(of_axis(0), of_axis(1));
+                let flat = f64::hypot(point[0] - place[0], point[1] - place[1]);
+                assert!((wide - flat).abs() < 1e-6, "{plane:?}");
             }
         }
     }
@@ -138,7 +136,7 @@ mod tests {
 
     #[test]
     fn neighbours_by_hand() {
-        let rows = vec![vec![0.0], vec![1.0], vec![10.0], vec![11.5], vec![2.5]];
+        let rows = [vec![0.0], vec![1.0], vec![10.0], vec![11.5], vec![2.5]];
         assert!((nearest_of_same_group(&rows, &[0, 0, 1, 1, 1]) - 0.8).abs() < 1e-12);
     }
 }
