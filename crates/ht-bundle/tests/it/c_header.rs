@@ -97,7 +97,7 @@ fn the_c_header_gives_the_golden_logits() {
     let mut hostile = sample::mixed();
     hostile.manifest.support.clear();
     hostile.manifest.labels[0] = "*/ \\ \" ??/ %s".to_owned();
-    for bundle in [sample::paper(20), hostile] {
+    for bundle in [sample::paper(20), sample::flat(), hostile] {
         let (labels, logits) = run(&bundle, Precision::Float32);
         assert_eq!(labels, bundle.manifest.labels);
         let golden = &bundle.golden.logits;
@@ -113,7 +113,7 @@ fn the_c_header_in_int8_gives_the_logits_of_rounded_weights() {
         println!("skipped: there is no gcc");
         return;
     }
-    for bundle in [sample::paper(20), sample::mixed()] {
+    for bundle in sample::all() {
         let rounded = sample::bundle(bundle.cnn.rounded_to(Precision::Int8), 8);
         let mut bundle = bundle;
         bundle.golden = rounded.golden;

@@ -35,7 +35,7 @@ fn onnxruntime_agrees_on_a_batch_and_on_single_images() {
     };
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name);
-    for bundle in [sample::paper(20), sample::mixed()] {
+    for bundle in sample::all() {
         fs::write(path("cnn.onnx"), bundle.onnx().expect("a network")).expect("a file");
         fs::write(path("images"), &bundle.golden.images).expect("a file");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/run_onnx.py");
@@ -76,7 +76,7 @@ fn check_metadata(bundle: &Bundle, text: &[u8]) {
 
 #[test]
 fn tract_agrees_on_a_batch_and_on_single_images() {
-    for bundle in [sample::paper(20), sample::mixed()] {
+    for bundle in sample::all() {
         let image_len = bundle.cnn.image.n_values();
         let n_images = bundle.golden.images.len() / image_len;
         for batch in [n_images, 1] {
