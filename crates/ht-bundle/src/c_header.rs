@@ -104,10 +104,11 @@ impl Bundle {
             ("TEMPERATURE", c_float(manifest.temperature)),
             ("REJECT_BELOW", reject_below),
         ];
-        let defines: String = defines
+        let defines: Vec<String> = defines
             .iter()
             .map(|(name, value)| format!("#define CNN_{name} {value}\n"))
             .collect();
+        let defines = defines.concat();
         format!(
             "/* A generated CNN: {} weights in {weights}, {} bytes of static memory.\n \
              *\n \
@@ -175,10 +176,11 @@ fn array(name: &str, values: &[f32]) -> String {
 }
 
 fn definition(kind: &str, name: &str, values: &[String]) -> String {
-    let lines: String = values
+    let lines: Vec<String> = values
         .chunks(PER_LINE)
         .map(|line| format!("    {},\n", line.join(", ")))
         .collect();
+    let lines = lines.concat();
     format!(
         "\nstatic const {kind} {name}[{}] = {{\n{lines}}};\n",
         values.len()

@@ -34,7 +34,7 @@ pub enum BundleError {
 }
 
 impl BundleError {
-    pub(crate) fn file(action: &'static str, path: &Path, cause: impl ToString) -> Self {
+    pub(crate) fn file(action: &'static str, path: &Path, cause: impl std::fmt::Display) -> Self {
         Self::File {
             action,
             path: path.to_owned(),
@@ -42,14 +42,14 @@ impl BundleError {
         }
     }
 
-    pub(crate) fn damaged(path: &Path, cause: impl ToString) -> Self {
+    pub(crate) fn damaged(path: &Path, cause: impl std::fmt::Display) -> Self {
         Self::Damaged {
             path: path.to_owned(),
             cause: cause.to_string(),
         }
     }
 
-    pub(crate) fn value(field: impl Into<String>, cause: impl ToString) -> Self {
+    pub(crate) fn value(field: impl Into<String>, cause: impl std::fmt::Display) -> Self {
         Self::Value {
             field: field.into(),
             cause: cause.to_string(),

@@ -262,7 +262,7 @@ impl<'a> Cnn<'a> {
     /// # Errors
     /// A workspace of another length.
     pub fn load<'w>(&self, workspace: &'w mut [f32]) -> Result<Network<'w>, Error> {
-        Network::load(self, self.plan, workspace)
+        Network::load(self, &self.plan, workspace)
     }
 
     /// The convolution layers from the first on.
@@ -271,8 +271,8 @@ impl<'a> Cnn<'a> {
             reader: Reader::new(self.bytes, self.layers_at),
             precision: self.precision,
             input: self.image,
-            n_layers: self.n_layers,
-            n_read: 0,
+            n_unread: self.n_layers,
+            number: 0,
             n_labels: self.n_labels,
         }
     }
@@ -283,19 +283,20 @@ pub(crate) struct Layers<'a> {
     reader: Reader<'a>,
     precision: Precision,
     input: Shape,
-    n_layers: usize,
-    n_read: usize,
+    n_unread: usize,
+    number: usize,
     n_labels: usize,
 }
 
 impl<'a> Layers<'a> {
     /// The next convolution layer.
     pub(crate) fn next(&mut self) -> Result<Option<Layer<'a>>, Error> {
-        if self.n_read == self.n_layers {
+        if self.n_unread == 0 {
             return Ok(None);
         }
-        self.n_read += 1;
-        let layer = Layer::read(&mut self.reader, self.precision, self.input, self.n_read)?;
+        self.n_unread -= 1;
+        self.number += 1;
+        let layer = Layer::read(&mut self.reader, self.precision, self.input, self.number)?;
         self.input = layer.output;
         Ok(Some(layer))
     }

@@ -5,6 +5,11 @@
 //! innermost, 8 or 4 of them in an array that the compiler keeps in vector registers for four
 //! pixels at a time: a window of the pooling, or four neighbours.
 
+#![expect(
+    clippy::inline_always,
+    reason = "sums stay in registers only within one function"
+)]
+
 use crate::layer::{Activation, Layer, Shape};
 
 /// The slope of the leaky ReLU for negative values.

@@ -100,7 +100,11 @@ impl Plan {
 }
 
 impl<'w> Network<'w> {
-    pub(crate) fn load(cnn: &Cnn<'_>, plan: Plan, workspace: &'w mut [f32]) -> Result<Self, Error> {
+    pub(crate) fn load(
+        cnn: &Cnn<'_>,
+        plan: &Plan,
+        workspace: &'w mut [f32],
+    ) -> Result<Self, Error> {
         check_len("workspace", cnn.workspace_len(), workspace.len())?;
         let (weights, activations) = workspace.split_at_mut(plan.weights_len as usize);
         let mut rest = &mut *weights;
@@ -121,7 +125,7 @@ impl<'w> Network<'w> {
         );
         logits.bias.copy_to(bias);
         Ok(Self {
-            plan,
+            plan: *plan,
             weights,
             activations,
         })

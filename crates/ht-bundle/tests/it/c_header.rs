@@ -34,9 +34,6 @@ fn has_gcc() -> bool {
         found || std::env::var_os("HT_REQUIRE_GCC").is_none(),
         "HT_REQUIRE_GCC is set, but there is no gcc"
     );
-    if !found {
-        println!("skipped: there is no gcc");
-    }
     found
 }
 
@@ -94,12 +91,13 @@ fn run(bundle: &Bundle, precision: Precision) -> (Vec<String>, Vec<f32>) {
 #[test]
 fn the_c_header_gives_the_golden_logits() {
     if !has_gcc() {
+        println!("skipped: there is no gcc");
         return;
     }
     let mut hostile = sample::mixed();
     hostile.manifest.support.clear();
     hostile.manifest.labels[0] = "*/ \\ \" ??/ %s".to_owned();
-    for bundle in [sample::paper(20), hostile] {
+    for bundle in [sample::paper(20), sample::flat(), hostile] {
         let (labels, logits) = run(&bundle, Precision::Float32);
         assert_eq!(labels, bundle.manifest.labels);
         let golden = &bundle.golden.logits;
@@ -112,9 +110,10 @@ fn the_c_header_gives_the_golden_logits() {
 #[test]
 fn the_c_header_in_int8_gives_the_logits_of_rounded_weights() {
     if !has_gcc() {
+        println!("skipped: there is no gcc");
         return;
     }
-    for bundle in [sample::paper(20), sample::mixed()] {
+    for bundle in sample::all() {
         let rounded = sample::bundle(bundle.cnn.rounded_to(Precision::Int8), 8);
         let mut bundle = bundle;
         bundle.golden = rounded.golden;

@@ -8,7 +8,7 @@ use crate::sample;
 
 #[test]
 fn what_is_written_is_read_again_and_verifies() {
-    for bundle in [sample::paper(5), sample::mixed()] {
+    for bundle in sample::all() {
         let parent = tempfile::tempdir().expect("a folder");
         let folder = parent.path().join("cnn");
         bundle.write(&folder).expect("a folder that can be written");

@@ -139,18 +139,17 @@ fn what_once_failed_is_tried_again() {
     assert!(tried > 0);
 }
 
+fn sha256(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    let digits: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.concat()
+}
+
 /// Writes a damaged file of a bundle, with the digest that the manifest then needs.
 fn damage_weights(folder: &Path, bytes: &[u8], manifest: &str, numbers: &mut Numbers) {
     let mut file = bytes.to_vec();
     damage(&mut file, numbers);
-    let digest: String = Sha256::digest(&file)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let before: String = Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let (digest, before) = (sha256(&file), sha256(bytes));
     let entry =
         |len: usize, digest: &str| format!("\"bytes\": {len},\n      \"sha256\": \"{digest}\"");
     let mended = manifest.replace(&entry(bytes.len(), &before), &entry(file.len(), &digest));

@@ -18,25 +18,24 @@ fn python() -> Option<PathBuf> {
         python.is_some() || std::env::var_os("HT_REQUIRE_PYTHON").is_none(),
         "HT_REQUIRE_PYTHON is set, but HT_PYTHON is not"
     );
-    if python.is_none() {
-        println!("skipped: HT_PYTHON names no Python with tests/requirements.txt");
-    }
     python
 }
 
 fn check(bundle: &Bundle, logits: &[f32], runtime: &str) {
     let golden = &bundle.golden.logits;
     let verification = Verification::compare(golden, logits, bundle.cnn.n_labels());
-    println!("{runtime}: {verification:?}");
     assert!(verification.passed(), "{runtime}: {verification:?}");
 }
 
 #[test]
 fn onnxruntime_agrees_on_a_batch_and_on_single_images() {
-    let Some(python) = python() else { return };
+    let Some(python) = python() else {
+        println!("skipped: HT_PYTHON names no Python with tests/requirements.txt");
+        return;
+    };
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name);
-    for bundle in [sample::paper(20), sample::mixed()] {
+    for bundle in sample::all() {
         fs::write(path("cnn.onnx"), bundle.onnx().expect("a network")).expect("a file");
         fs::write(path("images"), &bundle.golden.images).expect("a file");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/run_onnx.py");
@@ -77,7 +76,7 @@ fn check_metadata(bundle: &Bundle, text: &[u8]) {
 
 #[test]
 fn tract_agrees_on_a_batch_and_on_single_images() {
-    for bundle in [sample::paper(20), sample::mixed()] {
+    for bundle in sample::all() {
         let image_len = bundle.cnn.image.n_values();
         let n_images = bundle.golden.images.len() / image_len;
         for batch in [n_images, 1] {

@@ -191,7 +191,7 @@ pub(crate) fn mixed() -> Bundle {
         channels: 13,
         side: 5,
         stride: 2,
-        padding: [(1, 2), (2, 1)],
+        padding: [(1, 3), (2, 0)],
         bias: true,
         activation: Activation::LeakyRelu,
         pooling: Pooling::None,
@@ -205,4 +205,21 @@ pub(crate) fn mixed() -> Bundle {
     };
     let cnn = cnn(image, &[first, second], Features::Mean, 6, 2).expect("it fits");
     bundle(cnn, 5)
+}
+
+/// Features of more than one pixel, whose order matters.
+pub(crate) fn flat() -> Bundle {
+    let image = Image {
+        channels: 1,
+        height: 20,
+        width: 20,
+    };
+    let layers = [paper_layer(6), paper_layer(7)];
+    let cnn = cnn(image, &layers, Features::Flatten, 9, 4).expect("it fits");
+    bundle(cnn, 4)
+}
+
+/// One of each.
+pub(crate) fn all() -> [Bundle; 3] {
+    [paper(20), mixed(), flat()]
 }
