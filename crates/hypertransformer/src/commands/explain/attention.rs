@@ -206,8 +206,8 @@ mod tests {
         let focus = Focus::of(&map(rows.clone(), 2), &labels, true);
         close(focus.to_samples, 0.8);
         // 0.6 / 0.8 and 0.8 / 0.8 over an even half.
-        close(focus.own.expect("classes"), (1.5 + 2.0) / 2.0);
-        close(focus.most, (1.5 + 2.0) / 2.0);
+        close(focus.own.expect("classes"), 1.75);
+        close(focus.most, 1.75);
         assert_eq!(focus.stairway(), Some(Stairway::None));
         assert_eq!(Focus::of(&map(rows, 2), &labels, false).own, None);
     }

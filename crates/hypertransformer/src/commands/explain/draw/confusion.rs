@@ -92,8 +92,8 @@ pub(in super::super) fn matrix_figure(names: &[&str], matrix: &GroupMatrix) -> R
     let n = names.len();
     let cell = (700 / n.max(1)).clamp(12, 36);
     let side = (n * cell) as i32;
-    let (left, top) = (230, 20);
-    let size = (left + side + 20, top + side + 240);
+    let (left, top) = (230, 24);
+    let size = (left + side + 20, top + side + 190);
     let rates = matrix.rates.iter().flatten().flatten();
     let largest = rates.copied().fold(1e-9, f64::max);
     let svg = svg((size.0 as u32, size.1 as u32), |area| {
@@ -104,7 +104,7 @@ pub(in super::super) fn matrix_figure(names: &[&str], matrix: &GroupMatrix) -> R
         let frame = [(left, top), (left + side, top + side)];
         area.draw(&Rectangle::new(frame, BLACK.stroke_width(1)))?;
         let scale = format!("darkest: {:.1} %", 100.0 * largest);
-        area.draw_text(&scale, &text(12.0, HPos::Left), (left, top + side + 225))?;
+        area.draw_text(&scale, &text(12.0, HPos::Left), (left, top - 11))?;
         let size = (cell as f64 - 2.0).min(12.0);
         for (at, name) in names.iter().enumerate() {
             let centre = (at * cell + cell / 2) as i32;
