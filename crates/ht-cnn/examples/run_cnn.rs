@@ -2,46 +2,37 @@
 
 #![expect(clippy::print_stdout, reason = "an example shows what it has made")]
 
-use std::error::Error;
-
 use burn::tensor::{Device, Distribution, Tensor};
-use ht_cnn::{CnnConfig, CnnSpec, GeneratedCnn, Geometry, LayerWeights, LogitsWeights};
+use ht_cnn::{CnnConfig, CnnError, CnnSpec, GeneratedCnn, Geometry, LayerWeights, LogitsWeights};
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), CnnError> {
     let device = Device::flex();
+    let [channels, height, width] = [1, 28, 28];
     let image = Geometry {
-        channels: 1,
-        height: 28,
-        width: 28,
+        channels,
+        height,
+        width,
     };
     // The paper's CNN: four layers of 8 channels; here for 5 classes.
     let spec = CnnSpec::new(&CnnConfig::default(), image, 5)?;
-    let episodes = 2;
-    let normal = Distribution::Normal(0.0, 0.1);
+    let random = Distribution::Uniform(-1.0, 1.0);
     let layers = spec.layers.iter().map(|layer| {
         let (o, i, f) = (layer.output.channels, layer.input.channels, layer.kernel);
         LayerWeights {
-            kernel: Tensor::random([episodes, o, i, f, f], normal, &device),
+            kernel: Tensor::random([2, o, i, f, f], random, &device),
             bias: None,
-            scale: Tensor::ones([episodes, o], &device),
-            shift: Tensor::zeros([episodes, o], &device),
+            scale: Tensor::ones([2, o], &device),
+            shift: Tensor::zeros([2, o], &device),
         }
     });
     let cnn = GeneratedCnn {
         layers: layers.collect(),
-        logits: LogitsWeights {
-            kernel: Tensor::random([episodes, 5, spec.n_features()], normal, &device),
-            bias: Tensor::zeros([episodes, 5], &device),
-        },
+        logits: LogitsWeights::from_slices(Tensor::random([2, 5, 9], random, &device), 8),
         statistics: None,
         absent: None,
         spec,
     };
-    let images = Tensor::random(
-        [episodes, 3, 1, 28, 28],
-        Distribution::Uniform(-1.0, 1.0),
-        &device,
-    );
+    let images = Tensor::random([2, 3, channels, height, width], random, &device);
     println!("logits {:?}", cnn.forward(images).dims()); // [2, 3, 5]
     Ok(())
 }
