@@ -197,7 +197,7 @@ fn damaged_files_are_refused() {
     refused(
         &SOURCE,
         with_array(npy("|u1", &[2, 8, 8, 3], &[0; 200])),
-        &[file, "picture 1"],
+        &[file, "but the entry has"],
     );
     refused(
         &SOURCE,

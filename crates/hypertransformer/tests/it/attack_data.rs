@@ -20,9 +20,10 @@ fn npy_header(shape: &str) -> Vec<u8> {
 /// An archive of entries, each of which is written by parts.
 fn archive(path: &Path, entries: &[(&str, &[&[u8]])]) {
     let mut archive = ZipWriter::new(File::create(path).expect("made"));
-    let fast = SimpleFileOptions::default().compression_level(Some(1));
     for (name, parts) in entries {
-        archive.start_file(*name, fast).expect("an entry");
+        archive
+            .start_file(*name, SimpleFileOptions::default())
+            .expect("an entry");
         for part in *parts {
             archive.write_all(part).expect("written");
         }
@@ -44,7 +45,7 @@ fn an_array_that_inflates_to_gigabytes() {
         let n_bytes = fs::metadata(root.join("images_background.npz"))
             .expect("there")
             .len();
-        assert!(n_bytes < 20 << 20, "{n_bytes}");
+        assert!(n_bytes < 4 << 20, "{n_bytes}");
     };
     refused_data(
         "omniglot",
