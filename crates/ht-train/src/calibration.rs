@@ -5,11 +5,10 @@
 //! threshold is the one at which a given share of images of other classes is taken for one of the
 //! episode's; classes of the test say whether it holds.
 
-use ht_cnn::Activations;
-use ht_episodes::{EpisodeBatch, EpisodePlan, PlannedClass, collate};
+use ht_episodes::{EpisodeList, EpisodePlan, PlannedClass};
 use serde::{Deserialize, Serialize};
 
-use crate::parallel::map_in_order;
+use crate::predictions::image_logits;
 use crate::{Accuracy, Compute, FixedEpisodes, Learner, Reliability};
 
 /// Episodes whose images may stand for images of other classes.
@@ -40,33 +39,31 @@ pub fn episode_logits(
     compute: &Compute,
 ) -> Vec<EpisodeLogits> {
     let plans = episodes.list.plans();
-    let jobs = (0..plans.len()).map(|at| (model.clone(), at)).collect();
-    map_in_order(jobs, compute.n_threads, |(model, at): (Learner, usize)| {
-        let (plan, strangers) = (&plans[at], strangers(plans, at));
-        let logits = |plan: &EpisodePlan| -> Vec<(Vec<f32>, usize)> {
-            if plan.query().next().is_none() {
-                return Vec::new();
+    let strangers: Vec<EpisodePlan> = (0..plans.len()).map(|at| strangers(plans, at)).collect();
+    // Where the episodes have all classes, there are no others.
+    let has_images = |plan: &EpisodePlan| plan.query().next().is_some();
+    let asked = strangers.iter().filter(|plan| has_images(plan)).cloned();
+    let asked = FixedEpisodes {
+        images: episodes.images,
+        list: EpisodeList::new(episodes.list.split(), asked.collect()),
+    };
+    let mut unknown = image_logits(model, &asked, compute).into_iter();
+    let known = image_logits(model, episodes, compute);
+    (plans.iter().zip(known).zip(&strangers))
+        .map(|((plan, known), strangers)| {
+            let unknown = has_images(strangers).then(|| unknown.next()).flatten();
+            let known = known.into_iter();
+            EpisodeLogits {
+                classes: (0..plan.ways).filter(|&n| plan.has_label(n)).count(),
+                known: known
+                    .filter_map(|(label, logits)| Some((logits, label?)))
+                    .collect(),
+                unknown: (unknown.into_iter().flatten())
+                    .map(|(_, logits)| logits)
+                    .collect(),
             }
-            let batch = collate(episodes.images, std::slice::from_ref(plan));
-            let EpisodeBatch { support, query, .. } = batch.to_device(&compute.device);
-            let images = Activations::from_images(query.images);
-            let logits = model.adapt(&support).classify(images).into_data();
-            let logits: Vec<f32> = logits.iter::<f32>().collect();
-            let labels = plan.query().map(|image| image.label.unwrap_or(plan.ways));
-            logits
-                .chunks(plan.ways)
-                .map(<[f32]>::to_vec)
-                .zip(labels)
-                .collect()
-        };
-        EpisodeLogits {
-            classes: (0..plan.ways).filter(|&n| plan.has_label(n)).count(),
-            known: logits(plan),
-            unknown: (logits(&strangers).into_iter())
-                .map(|(logits, _)| logits)
-                .collect(),
-        }
-    })
+        })
+        .collect()
 }
 
 /// An episode with the same support set, and as query images those of classes that it does not have,

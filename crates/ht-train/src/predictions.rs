@@ -48,6 +48,21 @@ pub fn predict(
     episodes: &FixedEpisodes<'_>,
     compute: &Compute,
 ) -> Vec<Vec<Prediction>> {
+    let of_image =
+        |(label, logits): (Option<usize>, Vec<f32>)| Some(Prediction::of(label?, &logits));
+    let of_episodes = image_logits(model, episodes, compute).into_iter();
+    of_episodes
+        .map(|images| images.into_iter().filter_map(of_image).collect())
+        .collect()
+}
+
+/// The label of each query image, if it has one, and its N logits, episode by episode in the order of
+/// the plans' query images.
+pub(crate) fn image_logits(
+    model: &Learner,
+    episodes: &FixedEpisodes<'_>,
+    compute: &Compute,
+) -> Vec<Vec<(Option<usize>, Vec<f32>)>> {
     classify(model, episodes, compute, |plans, logits, _| {
         let [_, n_images, ways] = logits.dims();
         let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
@@ -57,7 +72,7 @@ pub fn predict(
                 // Padding stands behind the images.
                 let images = plan.query().zip(logits.chunks(ways));
                 images
-                    .filter_map(|(image, logits)| Some(Prediction::of(image.label?, logits)))
+                    .map(|(image, logits)| (image.label, logits.to_vec()))
                     .collect()
             })
             .collect()
