@@ -156,7 +156,7 @@ pub fn train(
         let batch = batches.next().expect("one batch for every step");
         training.step(batch, bad_steps, observe)?;
         let step = training.state.step;
-        let is_due = |every: u64| step % every == 0 || step == steps;
+        let is_due = |every: u64| step.is_multiple_of(every) || step == steps;
         if is_due(config.training.validate_every) && is_tested {
             training.validate(observe)?;
         }

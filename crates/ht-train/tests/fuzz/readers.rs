@@ -266,7 +266,8 @@ fn split_table() -> String {
         names
             .zip(parts)
             .map(|(name, part)| format!("{name},{part}\n"))
-            .collect::<String>()
+            .collect::<Vec<String>>()
+            .concat()
     });
     format!("class,split\n{rows}")
 }
