@@ -266,6 +266,8 @@ impl StepWindow {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -306,19 +308,19 @@ mod tests {
         let path = folder.path().join("metrics.jsonl");
         let mut whole = MetricsLog::open(&path, 0).expect("made");
         (1..=4).for_each(|step| whole.write(&line(step)).expect("written"));
-        let bytes = std::fs::read(&path).expect("read");
+        let bytes = fs::read(&path).expect("read");
         let n_lines = 4;
         let (first_three, last) = bytes.split_at(bytes.len() / n_lines * (n_lines - 1));
         for cut in 0..last.len() {
             for garbage in [&b""[..], b"\0\0\0", b"\xff\xfe"] {
-                std::fs::write(&path, [first_three, &last[..cut], garbage].concat()).expect("torn");
+                fs::write(&path, [first_three, &last[..cut], garbage].concat()).expect("torn");
                 let mut log = MetricsLog::open(&path, 3).expect("opened");
                 log.write(&line(4)).expect("written");
-                assert_eq!(std::fs::read(&path).expect("read"), bytes, "cut at {cut}");
+                assert_eq!(fs::read(&path).expect("read"), bytes, "cut at {cut}");
             }
         }
         MetricsLog::open(&path, 2).expect("opened");
-        let kept = std::fs::read(&path).expect("read");
+        let kept = fs::read(&path).expect("read");
         assert_eq!(kept, bytes[..bytes.len() / 2]);
     }
 }

@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use ht_cnn::NormStatistics;
 use ht_episodes::Split;
-use ht_train::{Calibration, CalibrationReport, Experiment, RunDir, episode_logits, load_learner};
+use ht_train::{Calibration, CalibrationReport, RunDir, episode_logits, load_learner};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 

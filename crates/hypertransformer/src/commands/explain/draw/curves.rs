@@ -40,7 +40,7 @@ impl Curves {
                     ci95,
                     ..
                 } => curves.validation.push((step as f64, accuracy, ci95)),
-                Metric::Test { .. } => {}
+                Metric::SkippedStep { .. } | Metric::Test { .. } => {}
             }
         }
         curves
