@@ -60,7 +60,9 @@ impl Picture {
     pub fn fit(&self, shape: ImageShape, invert: bool) -> Vec<u8> {
         let mut bytes = fit(&self.image, shape);
         if invert {
-            bytes.iter_mut().for_each(|byte| *byte = 255 - *byte);
+            for byte in &mut bytes {
+                *byte = 255 - *byte;
+            }
         }
         bytes
     }

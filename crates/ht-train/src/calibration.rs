@@ -337,7 +337,9 @@ mod tests {
     #[test]
     fn without_strangers_everything_is_accepted() {
         let mut known = episodes(50, 1.0, 5);
-        known.iter_mut().for_each(|episode| episode.unknown.clear());
+        for episode in &mut known {
+            episode.unknown.clear();
+        }
         let found = Calibration::fit(&known, 0.05);
         assert_eq!(found.thresholds, []);
         let report = found.measure(&known);

@@ -201,7 +201,7 @@ fn damaged_files_are_refused() {
     );
     refused(
         &SOURCE,
-        with_array(npy("|u1", &[9, 8, 8, 3], &[0; 200])),
+        with_array(npy("|u1", &[9, 8, 8, 3], &[0; 9 * 192])),
         &[file, "9 pictures"],
     );
     refused(

@@ -43,7 +43,9 @@ fn write_drawings(folder: &Path, counts: &[(&str, usize)], invert: bool) {
         for n in 0..*count {
             let mut bytes = images.image(class, n).to_vec();
             if invert {
-                bytes.iter_mut().for_each(|byte| *byte = 255 - *byte);
+                for byte in &mut bytes {
+                    *byte = 255 - *byte;
+                }
             }
             let picture = image::GrayImage::from_raw(40, 40, bytes).expect("40 x 40");
             picture

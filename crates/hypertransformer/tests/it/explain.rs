@@ -213,10 +213,13 @@ fn a_broken_run_or_place_is_one_error() {
         &["metrics.jsonl", "line 1"],
     );
     fs::remove_file(&metrics).expect("removed");
-    let best = Path::new(&run).join("best");
-    for checkpoint in names(&best) {
-        let parameters = best.join(checkpoint).join("parameters.safetensors");
-        fs::write(parameters, "damaged").expect("written");
+    // Whatever is whole is used; here nothing is.
+    for place in ["best", "checkpoints"] {
+        let place = Path::new(&run).join(place);
+        for checkpoint in names(&place) {
+            let parameters = place.join(checkpoint).join("parameters.safetensors");
+            fs::write(parameters, "damaged").expect("written");
+        }
     }
     error(&["explain", &run], &["damaged checkpoint"]);
 }

@@ -119,15 +119,11 @@ pub(super) fn write_tables(tables: &Tables, results: &Results, document: &Path) 
         );
     };
     let (before, after) = (&text[..start], &text[end..]);
-    let text: String = (tables.all.iter())
-        .map(|table| {
-            format!(
-                "\n### {}\n\n{HEAD}{}\n",
-                table.title,
-                lines(&table.rows, results)
-            )
-        })
-        .collect();
+    let mut text = String::new();
+    for table in &tables.all {
+        let lines = lines(&table.rows, results);
+        let _ = writeln!(text, "\n### {}\n\n{HEAD}{lines}", table.title);
+    }
     replace(document, &format!("{before}{}\n{text}{after}", MARKS[0]))
 }
 
