@@ -45,7 +45,7 @@ pub(super) struct Card {
     pub(super) calibration: Option<Calibration>,
     /// What it is worth on the test episodes.
     #[serde(default)]
-    calibration_report: Option<CalibrationReport>,
+    pub(super) calibration_report: Option<CalibrationReport>,
 }
 
 impl Card {

@@ -25,6 +25,8 @@ pub(super) struct Factory {
     config: ExperimentConfig,
     parameters_sha256: String,
     calibration: Option<Calibration>,
+    /// Percent of query images of the test that the thresholds let pass.
+    accepts: Option<f64>,
     device: Device,
 }
 
@@ -48,6 +50,7 @@ impl Factory {
             ));
             learner.set_norm_statistics(NormStatistics::Support);
         }
+        let report = card.as_ref().and_then(|card| card.calibration_report);
         let calibration = card.and_then(|card| card.calibration);
         if calibration.is_none() {
             say(&format!(
@@ -63,6 +66,7 @@ impl Factory {
             config,
             parameters_sha256: info.parameters_sha256,
             calibration,
+            accepts: report.map(|report| report.accepts.mean),
             device: device.clone(),
         })
     }
@@ -184,8 +188,12 @@ impl Factory {
                 threshold: calibration.threshold(n_labels)? as f32,
                 false_accept_rate: calibration.false_accept_rate as f32,
                 measured_on: format!(
-                    "pictures of other classes in {} validation episodes of {}",
-                    calibration.episodes, self.config.name
+                    "pictures of other classes in {} validation episodes of {}{}",
+                    calibration.episodes,
+                    self.config.name,
+                    self.accepts.map_or(String::new(), |percent| format!(
+                        " (and {percent:.0} % of pictures of the episode's own classes in its test)"
+                    )),
                 ),
             })
         });

@@ -39,8 +39,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Outcome> {
             if args.json {
                 predictions.push(json!({
                     "picture": file,
-                    "label": decision.is_accepted.then_some(label),
-                    "best_label": label,
+                    "label": label,
                     "probability": decision.probability,
                     "accepted": decision.is_accepted,
                     "logits": logits,
@@ -60,12 +59,10 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Outcome> {
 
 fn line(file: &Path, label: &str, decision: ht_runtime::Decision) -> String {
     let percent = 100.0 * decision.probability;
-    if decision.is_accepted {
-        format!("{}: {label} ({percent:.1} %)", file.display())
+    let doubt = if decision.is_accepted {
+        ""
     } else {
-        format!(
-            "{}: none of the classes (the nearest is {label}, {percent:.1} %)",
-            file.display()
-        )
-    }
+        ", if it is any of the classes: below the rejection threshold"
+    };
+    format!("{}: {label} ({percent:.1} %){doubt}", file.display())
 }
