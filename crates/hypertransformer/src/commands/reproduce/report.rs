@@ -122,7 +122,7 @@ pub(super) fn write_tables(tables: &Tables, results: &Results, document: &Path) 
     let mut text = String::new();
     for table in &tables.all {
         let lines = lines(&table.rows, results);
-        let _ = writeln!(text, "\n### {}\n\n{HEAD}{lines}", table.title);
+        let _ = write!(text, "\n### {}\n\n{HEAD}{lines}", table.title);
     }
     replace(document, &format!("{before}{}\n{text}{after}", MARKS[0]))
 }
