@@ -212,6 +212,11 @@ fn damaged_files_are_refused() {
     refused(
         &SOURCE,
         with_array(npy("|u1", &[2, 1 << 40, 1 << 40, 3], &[0; 128])),
+        &[file, "but the entry has"],
+    );
+    refused(
+        &SOURCE,
+        with_array(npy("|u1", &[2, 2000, 1, 3], &[0; 12_000])),
         &[file, "side"],
     );
 }
