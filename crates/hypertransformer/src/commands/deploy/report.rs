@@ -111,17 +111,17 @@ fn confusion_lines(confusion: &Confusion, labels: &[String]) -> Vec<String> {
     let width = width.unwrap_or(0).clamp(5, 24);
     let cell = |text: &str, width: usize| {
         let cut: String = text.chars().take(width).collect();
-        format!("{cut:>width$}")
+        format!(" {cut:>width$}")
     };
     let head: String = labels.iter().map(|label| cell(label, 7)).collect();
-    lines.push(format!("  {} {head}", cell("", width)));
+    lines.push(format!("  {}{head}", cell("", width)));
     for ((label, counts), share) in labels.iter().zip(&confusion.counts).zip(&confusion.classes) {
         let counts: String = counts
             .iter()
             .map(|count| cell(&count.to_string(), 7))
             .collect();
         let share = share.map_or("one picture".to_owned(), |share| share.to_string());
-        lines.push(format!("  {} {counts}   {share}", cell(label, width)));
+        lines.push(format!("  {}{counts}   {share}", cell(label, width)));
     }
     lines
 }
