@@ -87,6 +87,10 @@ impl Bundle {
         let [partial, old] = siblings(folder)?;
         let failed = |cause: String| BundleError::file("write", folder, cause);
         remove(&partial)?;
+        if !folder.exists() && old.exists() {
+            // An earlier write was stopped between its two renames.
+            fs::rename(&old, folder).map_err(|cause| BundleError::file("write", folder, cause))?;
+        }
         remove(&old)?;
         fs::create_dir_all(&partial)
             .map_err(|cause| BundleError::file("write", &partial, cause))?;

@@ -11,7 +11,7 @@ use ht_train::Override;
 
 pub(crate) use deploy::{
     AddClassArgs, ExportArgs, ExportFormat, GenerateArgs, Invert, PredictArgs, RemoveClassArgs,
-    VerifyArgs,
+    RewriteArgs, VerifyArgs,
 };
 
 use crate::device::DeviceName;

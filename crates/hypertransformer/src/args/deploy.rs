@@ -39,15 +39,11 @@ pub(crate) enum Invert {
     Never,
 }
 
+/// A bundle that is written anew by its generator.
 #[derive(Debug, clap::Args)]
-pub(crate) struct AddClassArgs {
+pub(crate) struct RewriteArgs {
     /// The bundle.
     pub(crate) bundle: PathBuf,
-    /// Folder with the pictures of the class.
-    pub(crate) pictures: PathBuf,
-    /// Name of the class [default: that of the folder].
-    #[arg(long)]
-    pub(crate) name: Option<String>,
     /// Folder of the new bundle [default: in the place of the old one].
     #[arg(long, short, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
@@ -65,25 +61,22 @@ pub(crate) struct AddClassArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct AddClassArgs {
+    #[command(flatten)]
+    pub(crate) rewrite: RewriteArgs,
+    /// Folder with the pictures of the class.
+    pub(crate) pictures: PathBuf,
+    /// Name of the class [default: that of the folder].
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct RemoveClassArgs {
-    /// The bundle.
-    pub(crate) bundle: PathBuf,
+    #[command(flatten)]
+    pub(crate) rewrite: RewriteArgs,
     /// The class.
     pub(crate) name: String,
-    /// Folder of the new bundle [default: in the place of the old one].
-    #[arg(long, short, value_name = "DIR")]
-    pub(crate) output: Option<PathBuf>,
-    /// The generator [default: the model of --models that wrote the bundle].
-    #[arg(long, value_name = "DIR")]
-    pub(crate) model: Option<PathBuf>,
-    /// Folder of the models [default: models].
-    #[arg(long, value_name = "DIR")]
-    pub(crate) models: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) compute: ComputeArgs,
-    /// Print one JSON object on the last line of stdout.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, clap::Args)]
