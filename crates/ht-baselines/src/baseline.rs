@@ -54,7 +54,7 @@ impl Baseline {
         seed: u64,
         device: &Device,
     ) -> Result<Self, BaselineError> {
-        config.check()?;
+        config.check(spec)?;
         let method = match *config {
             BaselineConfig::ProtoNet {} => None,
             BaselineConfig::Maml(inner) => Some(Method::Maml(Maml::new(inner, spec, seed, device))),

@@ -1,5 +1,7 @@
 //! What a person writes about a baseline.
 
+use ht_cnn::CnnSpec;
+use ht_generator::MOST_PARAMETERS;
 use serde::{Deserialize, Serialize};
 
 /// A method beside the HyperTransformer.
@@ -36,16 +38,31 @@ pub struct InnerSteps {
     pub rate: f64,
 }
 
-/// A number that a baseline cannot have.
+/// Training classes, rotated ones counted apart.
+const MOST_CLASSES: usize = 1 << 20;
+
+/// A baseline that cannot be built.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("baseline.{key} is {value}, expected {expected}")]
-pub struct BaselineError {
-    /// The key.
-    pub key: &'static str,
-    /// Its value.
-    pub value: f64,
-    /// What it should be.
-    pub expected: &'static str,
+pub enum BaselineError {
+    /// A number outside its range.
+    #[error("baseline.{key} is {value}, expected {expected}")]
+    BadNumber {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: f64,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// More than [`MOST_PARAMETERS`].
+    #[error(
+        "the baseline would have {n_parameters:e} parameters, expected at most \
+         {MOST_PARAMETERS:e}; the sizes of cnn and baseline.classes are too large together"
+    )]
+    TooLarge {
+        /// How many.
+        n_parameters: f64,
+    },
 }
 
 impl BaselineConfig {
@@ -67,11 +84,31 @@ impl BaselineConfig {
         }
     }
 
-    /// Checks every number.
+    /// Parameters of the method for CNNs of a given shape.
+    pub fn n_parameters(&self, spec: &CnnSpec) -> f64 {
+        let head = |rows: usize| rows as f64 * (spec.n_features() + 1) as f64;
+        let body = spec.n_weights() as f64 - head(spec.ways);
+        match *self {
+            Self::ProtoNet {} => body,
+            Self::Maml(_) | Self::Anil(_) => body + head(spec.ways),
+            Self::FineTune { classes, .. } => body + head(classes),
+        }
+    }
+
+    /// Checks everything that would keep a baseline for a CNN from being built.
     ///
     /// # Errors
-    /// The first key out of range.
-    pub fn check(&self) -> Result<(), BaselineError> {
+    /// The first key out of range, or too many parameters.
+    pub fn check(&self, spec: &CnnSpec) -> Result<(), BaselineError> {
+        self.check_numbers()?;
+        let n_parameters = self.n_parameters(spec);
+        if n_parameters > MOST_PARAMETERS {
+            return Err(BaselineError::TooLarge { n_parameters });
+        }
+        Ok(())
+    }
+
+    fn check_numbers(&self) -> Result<(), BaselineError> {
         let (steps, rate, decay, classes) = match *self {
             Self::ProtoNet {} => return Ok(()),
             Self::Maml(InnerSteps { steps, rate }) | Self::Anil(InnerSteps { steps, rate }) => {
@@ -84,7 +121,7 @@ impl BaselineConfig {
                 decay,
             } => (steps, rate, decay, classes),
         };
-        let error = |key, value, expected| BaselineError {
+        let error = |key, value, expected| BaselineError::BadNumber {
             key,
             value,
             expected,
@@ -92,8 +129,8 @@ impl BaselineConfig {
         if steps == 0 {
             return Err(error("steps", 0.0, "at least 1"));
         }
-        if classes == 0 {
-            return Err(error("classes", 0.0, "at least 1"));
+        if !(1..=MOST_CLASSES).contains(&classes) {
+            return Err(error("classes", classes as f64, "1 to 1048576"));
         }
         if !(rate > 0.0 && rate.is_finite()) {
             return Err(error("rate", rate, "a positive number"));

@@ -286,7 +286,10 @@ fn training_reaches_every_parameter() {
 #[test]
 fn numbers_out_of_range_are_named() {
     let check = |config: BaselineConfig, expected: &str| {
-        let error = config.check().expect_err("wrong").to_string();
+        let error = config
+            .check(&spec(NormStatistics::Support))
+            .expect_err("wrong")
+            .to_string();
         assert!(error.contains(expected), "{error}");
     };
     check(BaselineConfig::Maml(inner(0)), "baseline.steps is 0");

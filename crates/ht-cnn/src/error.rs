@@ -1,4 +1,4 @@
-//! The one thing that can be wrong with a CNN before it runs: its geometry.
+//! What can be wrong with a CNN before it runs: its sizes.
 
 /// A CNN that cannot be built for the given images.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,10 +20,27 @@ pub enum CnnError {
         /// Width it gets.
         width: usize,
     },
-    /// A size that must be positive.
-    #[error("{key} is 0, expected at least 1")]
-    Zero {
+    /// A size that is 0, or larger than any CNN's.
+    #[error("{key} is {value}, expected 1 to {most}")]
+    BadSize {
         /// The configuration key.
         key: &'static str,
+        /// Its value.
+        value: usize,
+        /// The largest.
+        most: usize,
+    },
+    /// A layer that makes more values of one image than fit a batch of them.
+    #[error(
+        "layer {layer} makes {n_values} values of one image, expected at most {most}; \
+         lower cnn.channels, raise cnn.stride, or use smaller images"
+    )]
+    TooLarge {
+        /// Layer number, counted from 1; 0 is the image.
+        layer: usize,
+        /// Its values.
+        n_values: usize,
+        /// The most.
+        most: usize,
     },
 }

@@ -138,6 +138,25 @@ pub struct Geometry {
     pub width: usize,
 }
 
+/// Values of one image that a layer may have: 256 MiB of float32. A batch has many images.
+const MOST_VALUES: usize = 1 << 26;
+
+impl Geometry {
+    /// The same, if a layer may have it.
+    fn bounded(self, layer: usize) -> Result<Self, CnnError> {
+        let n_values = self.channels * self.height * self.width;
+        if n_values <= MOST_VALUES {
+            return Ok(self);
+        }
+        let most = MOST_VALUES;
+        Err(CnnError::TooLarge {
+            layer,
+            n_values,
+            most,
+        })
+    }
+}
+
 /// One convolution layer, all sizes known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConvSpec {
@@ -180,22 +199,26 @@ impl CnnSpec {
     /// Works out every layer for images of a given shape.
     ///
     /// # Errors
-    /// A layer whose input is smaller than its kernel or its pooling window.
+    /// A size that is 0 or beyond all reason; a layer whose input is smaller than its kernel or its
+    /// pooling window.
     pub fn new(config: &CnnConfig, image: Geometry, ways: usize) -> Result<Self, CnnError> {
-        for (key, value) in [
-            ("cnn.depth", config.depth),
-            ("cnn.channels", config.channels),
-            ("cnn.kernel", config.kernel),
-            ("cnn.stride", config.stride),
+        for (key, value, most) in [
+            ("cnn.depth", config.depth, 64),
+            ("cnn.channels", config.channels, 4096),
+            ("cnn.kernel", config.kernel, 64),
+            ("cnn.stride", config.stride, 64),
+            ("data.image_size", image.height.max(image.width), 4096),
+            ("episodes.ways", ways, 1 << 16),
         ] {
-            if value == 0 {
-                return Err(CnnError::Zero { key });
+            if !(1..=most).contains(&value) {
+                return Err(CnnError::BadSize { key, value, most });
             }
         }
-        let mut input = image;
+        let mut input = image.bounded(0)?;
         let layers = (1..=config.depth)
             .map(|layer| {
                 let spec = conv_spec(config, input, layer)?;
+                spec.convolved.bounded(layer)?;
                 input = spec.output;
                 Ok(spec)
             })
@@ -374,6 +397,33 @@ mod tests {
         let error = sides(&config, 28).expect_err("2 pixels are less than a kernel");
         assert!(
             error.contains("layer 4") && error.contains("kernel"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn sizes_beyond_reason_are_refused_before_anything_is_made() {
+        let with = |change: fn(&mut CnnConfig)| {
+            let mut config = CnnConfig::default();
+            change(&mut config);
+            sides(&config, 28).expect_err("too large")
+        };
+        let error = with(|config| config.depth = usize::MAX);
+        assert!(
+            error.contains("cnn.depth") && error.contains("1 to 64"),
+            "{error}"
+        );
+        let error = with(|config| config.channels = usize::MAX);
+        assert!(error.contains("cnn.channels"), "{error}");
+        let error = sides(&CnnConfig::default(), usize::MAX).expect_err("too large");
+        assert!(error.contains("data.image_size"), "{error}");
+        let wide = CnnConfig {
+            channels: 4096,
+            ..CnnConfig::default()
+        };
+        let error = sides(&wide, 1024).expect_err("too large");
+        assert!(
+            error.contains("layer 1") && error.contains("4294967296"),
             "{error}"
         );
     }

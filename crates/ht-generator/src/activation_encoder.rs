@@ -23,6 +23,52 @@ pub(crate) enum EncodedLayer {
     Logits,
 }
 
+/// A convolution that an encoder will have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PlannedConvolution {
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
+    pub(crate) kernel: usize,
+    pub(crate) stride: usize,
+}
+
+/// The convolutions of the encoder of one layer's input.
+///
+/// A kernel larger than the input shrinks to it; convolutions that no longer fit are left out.
+pub(crate) fn planned_convolutions(
+    config: &ActivationEncoderConfig,
+    input: Geometry,
+    layer: EncodedLayer,
+) -> Vec<PlannedConvolution> {
+    let (kernel, depth, channels) = match layer {
+        EncodedLayer::Convolution { kernel, outputs } => {
+            (kernel, config.depth, input.channels.max(outputs))
+        }
+        EncodedLayer::Logits => (3, 1, input.channels),
+    };
+    let outputs = config.width.unwrap_or(channels);
+    let mut side = input.height.min(input.width);
+    let shrunk = side < kernel;
+    let kernel = kernel.min(side);
+    let mut inputs = input.channels;
+    let mut planned = Vec::new();
+    for i in 0..depth {
+        if side < kernel {
+            break;
+        }
+        let stride = if shrunk || i + 1 == depth { 1 } else { 2 };
+        planned.push(PlannedConvolution {
+            inputs,
+            outputs,
+            kernel,
+            stride,
+        });
+        inputs = outputs;
+        side = (side - kernel) / stride + 1;
+    }
+    planned
+}
+
 /// Convolutions without padding; the features are the means over the pixels of each one's
 /// output, side by side, before the nonlinearity or after it.
 #[derive(Module, Debug)]
@@ -31,54 +77,29 @@ pub struct ActivationEncoder {
     #[module(skip)]
     strides: Vec<usize>,
     #[module(skip)]
-    width: usize,
-    #[module(skip)]
     nonlinear: bool,
 }
 
 impl ActivationEncoder {
     /// An encoder for one layer's input.
-    ///
-    /// A kernel larger than the input shrinks to it; convolutions that no longer fit are
-    /// left out.
     pub(crate) fn new(
         config: &ActivationEncoderConfig,
         input: Geometry,
         layer: EncodedLayer,
         init: &mut ParameterInit,
     ) -> Self {
-        let (kernel, depth, channels) = match layer {
-            EncodedLayer::Convolution { kernel, outputs } => {
-                (kernel, config.depth, input.channels.max(outputs))
-            }
-            EncodedLayer::Logits => (3, 1, input.channels),
-        };
-        let width = config.width.unwrap_or(channels);
+        let planned = planned_convolutions(config, input, layer);
         let nonlinear = match config.nonlinear {
             NonlinearFeatures::None => false,
             NonlinearFeatures::LogitsLayer => layer == EncodedLayer::Logits,
             NonlinearFeatures::AllLayers => true,
         };
-        let side = input.height.min(input.width);
-        let shrunk = side < kernel;
-        let kernel = kernel.min(side);
-        let mut convolutions = Vec::new();
-        let mut strides = Vec::new();
-        let (mut channels, mut side) = (input.channels, side);
-        for i in 0..depth {
-            if side < kernel {
-                break;
-            }
-            let stride = if shrunk || i + 1 == depth { 1 } else { 2 };
-            convolutions.push(SharedConvolution::new(channels, width, kernel, init));
-            strides.push(stride);
-            channels = width;
-            side = (side - kernel) / stride + 1;
-        }
         Self {
-            convolutions,
-            strides,
-            width,
+            convolutions: planned
+                .iter()
+                .map(|plan| SharedConvolution::new(plan.inputs, plan.outputs, plan.kernel, init))
+                .collect(),
+            strides: planned.iter().map(|plan| plan.stride).collect(),
             nonlinear,
         }
     }
@@ -95,11 +116,6 @@ impl ActivationEncoder {
                 PartCost::layer(forward, i == 0 && is_image)
             })
             .sum()
-    }
-
-    /// Features per image.
-    pub fn n_features(&self) -> usize {
-        self.convolutions.len() * self.width
     }
 
     /// Features of a layer's input.

@@ -1,6 +1,7 @@
 //! What a person writes about the generator, and what can be wrong with it.
 
 mod encoders;
+mod parameters;
 mod transformer;
 
 use ht_cnn::{CnnSpec, WeightAllocation};
@@ -11,6 +12,13 @@ pub use transformer::{
     Architecture, AttentionWeighting, BlockActivation, FeedForwardConfig, LastBlock, NormOrder,
     Size, TransformerConfig,
 };
+
+/// Largest depth, width or count that a key may ask for. With it no product of sizes overflows;
+/// what a whole generator may take is [`MOST_PARAMETERS`].
+const MOST_OF_A_SIZE: usize = 1 << 16;
+
+/// Parameters of the largest generator that is built: 1 GiB of float32.
+pub const MOST_PARAMETERS: f64 = (1u64 << 28) as f64;
 
 /// The weight generator as a person writes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -189,7 +197,7 @@ pub struct WarmupHeadsConfig {
 }
 
 /// A generator that cannot be built.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, PartialEq, thiserror::Error)]
 pub enum GeneratorError {
     /// A number outside its range.
     #[error("{key} is {value}, expected {expected}")]
@@ -218,15 +226,27 @@ pub enum GeneratorError {
          generator.logits_features = \"flattened\""
     )]
     NoFeatures,
+    /// More than [`MOST_PARAMETERS`].
+    #[error(
+        "the generator would have {n_parameters:e} parameters, expected at most \
+         {MOST_PARAMETERS:e}; the largest sizes of generator and cnn are too large together"
+    )]
+    TooLarge {
+        /// How many.
+        n_parameters: f64,
+    },
 }
 
 impl GeneratorError {
-    fn check_positive(numbers: &[(&'static str, usize)]) -> Result<(), Self> {
-        match numbers.iter().find(|(_, value)| *value == 0) {
-            Some(&(key, _)) => Err(Self::BadNumber {
+    fn check_sizes(sizes: &[(&'static str, usize)]) -> Result<(), Self> {
+        match sizes
+            .iter()
+            .find(|(_, size)| !(1..=MOST_OF_A_SIZE).contains(size))
+        {
+            Some(&(key, size)) => Err(Self::BadNumber {
                 key,
-                value: "0".to_owned(),
-                expected: "at least 1".to_owned(),
+                value: size.to_string(),
+                expected: format!("1 to {MOST_OF_A_SIZE}"),
             }),
             None => Ok(()),
         }
@@ -295,16 +315,19 @@ impl GeneratorConfig {
                 expected: "at least 2 layers, since the last one has no head".to_owned(),
             });
         }
-        GeneratorError::check_positive(&[("generator.embedding_width", self.embedding_width)])?;
-        if let Some(heads) = &self.warmup_heads {
-            let steps = usize::try_from(heads.steps).unwrap_or(usize::MAX);
-            GeneratorError::check_positive(&[("generator.warmup_heads.steps", steps)])?;
+        GeneratorError::check_sizes(&[("generator.embedding_width", self.embedding_width)])?;
+        if self.warmup_heads.is_some_and(|heads| heads.steps == 0) {
+            return Err(GeneratorError::BadNumber {
+                key: "generator.warmup_heads.steps",
+                value: "0".to_owned(),
+                expected: "at least 1".to_owned(),
+            });
         }
         if let Some(encoder) = &self.image_encoder {
             encoder.check(spec)?;
         }
         if let Some(head) = &self.class_head {
-            GeneratorError::check_positive(&[("generator.class_head.classes", head.classes)])?;
+            GeneratorError::check_sizes(&[("generator.class_head.classes", head.classes)])?;
             if self.image_encoder.is_none() {
                 return Err(GeneratorError::Excluded {
                     key: "generator.class_head",
@@ -316,7 +339,12 @@ impl GeneratorConfig {
         if let Some(encoder) = &self.activation_encoder {
             encoder.check()?;
         }
-        self.transformer.check()
+        self.transformer.check()?;
+        let n_parameters = self.n_parameters(spec);
+        if n_parameters > MOST_PARAMETERS {
+            return Err(GeneratorError::TooLarge { n_parameters });
+        }
+        Ok(())
     }
 }
 

@@ -7,7 +7,8 @@ use ht_cnn::{Activation, Activations, Convolution, Padding, Pooling, convolve};
 use crate::cost::convolution;
 use crate::{ImageEncoderConfig, ParameterInit, PartCost, Pass};
 
-const KERNEL: usize = 3;
+/// F of every convolution.
+pub(crate) const KERNEL: usize = 3;
 
 /// A convolution whose kernel and bias are parameters, the same for all episodes.
 #[derive(Module, Debug)]

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Bool, Tensor};
 use ht_cnn::{Activations, Features, Geometry, SliceGrid, flatten_features};
 
-use crate::activation_encoder::EncodedLayer;
+use crate::activation_encoder::{EncodedLayer, planned_convolutions};
 use crate::construction::construction_start;
 use crate::{
     ActivationEncoder, GeneratorConfig, LogitsFeatures, LogitsStart, LogitsTokens, ParameterInit,
@@ -23,6 +23,43 @@ pub struct TokenGrid {
     pub features: usize,
     /// D: token width.
     pub width: usize,
+}
+
+impl TokenGrid {
+    /// The sizes that a layer's generator will have.
+    pub(crate) fn new(
+        config: &GeneratorConfig,
+        input: Geometry,
+        slices: SliceGrid,
+        layer: EncodedLayer,
+    ) -> Self {
+        let seen = seen_features(config, layer);
+        let n_flattened = match seen {
+            LogitsFeatures::Encoded => 0,
+            _ => input.channels * input.height * input.width,
+        };
+        let encoder = config.activation_encoder.as_ref();
+        let encoder = encoder.filter(|_| seen != LogitsFeatures::Flattened);
+        let n_encoded = encoder.map_or(0, |encoder| {
+            let planned = planned_convolutions(encoder, input, layer);
+            planned.iter().map(|convolution| convolution.outputs).sum()
+        });
+        let n_image = config.image_encoder.as_ref().map_or(0, |e| e.width);
+        let features = n_flattened + n_encoded + n_image;
+        Self {
+            slices,
+            features,
+            width: config.embedding_width + features.max(slices.len),
+        }
+    }
+}
+
+/// What a layer's generator sees of the layer's input.
+pub(crate) fn seen_features(config: &GeneratorConfig, layer: EncodedLayer) -> LogitsFeatures {
+    match layer {
+        EncodedLayer::Convolution { .. } => LogitsFeatures::Encoded,
+        EncodedLayer::Logits => config.logits_features,
+    }
 }
 
 /// Embeddings, encoder and transformer of one generated layer.
@@ -55,34 +92,22 @@ impl LayerGenerator {
         layer: EncodedLayer,
         init: &mut ParameterInit,
     ) -> Self {
-        let (start, seen) = match layer {
-            EncodedLayer::Convolution { .. } => {
-                (LogitsTokens::Independent, LogitsFeatures::Encoded)
-            }
-            EncodedLayer::Logits => (config.logits_tokens, config.logits_features),
+        let start = match layer {
+            EncodedLayer::Convolution { .. } => LogitsTokens::Independent,
+            EncodedLayer::Logits => config.logits_tokens,
         };
+        let seen = seen_features(config, layer);
         let embedding = config.embedding_width;
         let embeddings = TokenEmbeddings::new(ways, slices.count, embedding, start, init);
         let encoder = config.activation_encoder.as_ref();
         let activation_encoder = encoder
             .filter(|_| seen != LogitsFeatures::Flattened)
             .map(|encoder| ActivationEncoder::new(encoder, input, layer, init));
-        let flattened = seen != LogitsFeatures::Encoded;
-        let n_flattened = if flattened {
-            input.channels * input.height * input.width
-        } else {
-            0
-        };
-        let n_encoded = activation_encoder
-            .as_ref()
-            .map_or(0, ActivationEncoder::n_features);
-        let n_image = config.image_encoder.as_ref().map_or(0, |e| e.width);
-        let features = n_flattened + n_encoded + n_image;
-        let width = embedding + features.max(slices.len);
-        let transformer = Transformer::new(&config.transformer, width, init);
+        let grid = TokenGrid::new(config, input, slices, layer);
+        let transformer = Transformer::new(&config.transformer, grid.width, init);
         let transformer = match (layer, config.logits_start) {
             (EncodedLayer::Logits, LogitsStart::Construction) => {
-                construction_start(transformer, &embeddings, features)
+                construction_start(transformer, &embeddings, grid.features)
             }
             _ => transformer,
         };
@@ -90,14 +115,10 @@ impl LayerGenerator {
             embeddings,
             activation_encoder,
             transformer,
-            flattened,
+            flattened: seen != LogitsFeatures::Encoded,
             dropout: encoder.map_or(0.0, |encoder| encoder.dropout),
             sample_features: config.sample_features,
-            grid: TokenGrid {
-                slices,
-                features,
-                width,
-            },
+            grid,
             embedding_width: embedding,
         }
     }

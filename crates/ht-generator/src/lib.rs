@@ -43,8 +43,8 @@ pub use config::{
     ActivationEncoderConfig, Architecture, AttentionWeighting, BlockActivation, ClassHeadConfig,
     FeedForwardConfig, GeneratorConfig, GeneratorError, HiddenSamples, ImageEncoderConfig,
     LastBlock, LearnedLayers, LearnedTensors, LogitsFeatures, LogitsStart, LogitsTokens,
-    NonlinearFeatures, NormOrder, NormWeights, SampleFeatures, Size, TransformerConfig,
-    WarmupHeadsConfig,
+    MOST_PARAMETERS, NonlinearFeatures, NormOrder, NormWeights, SampleFeatures, Size,
+    TransformerConfig, WarmupHeadsConfig,
 };
 pub use cost::{EpisodeCost, PartCost};
 pub use feed_forward::FeedForward;

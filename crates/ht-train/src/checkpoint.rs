@@ -277,9 +277,24 @@ pub fn load_learner(
     let info = read_info(folder)?;
     let place = folder.join(MANIFEST).display().to_string();
     let config = ExperimentConfig::parse(&info.config, &place, &[])?;
+    check_holds(folder, config.n_parameters()?)?;
     let model = config.new_learner(device)?;
     let parameters = read_parameters(folder, &info, &model, device)?;
     Ok((from_vector(model, &parameters), config, info))
+}
+
+/// Whether a checkpoint can hold this many parameters: its config may be a stranger's, and a model
+/// takes its memory before the file is read into it.
+fn check_holds(folder: &Path, n_parameters: f64) -> Result<(), TrainError> {
+    let path = folder.join(PARAMETERS);
+    let metadata = std::fs::metadata(&path).map_err(|cause| TrainError::file("read", &path, cause))?;
+    let n_bytes = metadata.len();
+    if n_bytes as f64 >= 4.0 * n_parameters {
+        return Ok(());
+    }
+    let cause =
+        format!("its config has {n_parameters} parameters, but {PARAMETERS} only {n_bytes} bytes");
+    Err(TrainError::checkpoint(folder, cause))
 }
 
 fn read_parameters(

@@ -36,7 +36,7 @@ impl Experiment {
                 head.map(|classes| ("generator.class_head.classes", classes))
             }
             Method::Baseline(baseline) => {
-                baseline.check()?;
+                baseline.check(&config.cnn_spec()?)?;
                 let classes = baseline.n_classes();
                 classes.map(|classes| ("baseline.classes", classes))
             }
@@ -111,6 +111,24 @@ impl ExperimentConfig {
             width,
         };
         Ok(CnnSpec::new(&self.cnn, image, self.episodes.ways)?)
+    }
+
+    /// Parameters of the method, counted before any is made.
+    ///
+    /// # Errors
+    /// A layer that does not fit the images.
+    pub fn n_parameters(&self) -> Result<f64, TrainError> {
+        let spec = self.cnn_spec()?;
+        Ok(match self.method()? {
+            Method::Generator(config) => {
+                config.check(&spec)?;
+                config.n_parameters(&spec)
+            }
+            Method::Baseline(config) => {
+                config.check(&spec)?;
+                config.n_parameters(&spec)
+            }
+        })
     }
 
     /// The method with its initial parameters.

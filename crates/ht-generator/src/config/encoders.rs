@@ -60,7 +60,7 @@ pub enum NonlinearFeatures {
 
 impl ImageEncoderConfig {
     pub(super) fn check(&self, spec: &CnnSpec) -> Result<(), GeneratorError> {
-        GeneratorError::check_positive(&[
+        GeneratorError::check_sizes(&[
             ("generator.image_encoder.depth", self.depth),
             ("generator.image_encoder.width", self.width),
         ])?;
@@ -92,7 +92,7 @@ impl ImageEncoderConfig {
 
 impl ActivationEncoderConfig {
     pub(super) fn check(&self) -> Result<(), GeneratorError> {
-        GeneratorError::check_positive(&[
+        GeneratorError::check_sizes(&[
             (
                 "generator.activation_encoder.width",
                 self.width.unwrap_or(1),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::GeneratorError;
+use super::{GeneratorError, MOST_OF_A_SIZE};
 
 /// Where a transformer block normalises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,7 +122,7 @@ pub struct TransformerConfig {
 
 impl TransformerConfig {
     pub(super) fn check(&self) -> Result<(), GeneratorError> {
-        GeneratorError::check_positive(&[
+        GeneratorError::check_sizes(&[
             ("generator.transformer.blocks", self.blocks),
             ("generator.transformer.heads", self.heads),
         ])?;
@@ -152,10 +152,14 @@ impl TransformerConfig {
                         "a fraction in (0, 16]".to_owned(),
                     );
                 }
-                Some(Size::Absolute(n)) if n == 0 || n % multiple != 0 => {
+                Some(Size::Absolute(n))
+                    if !(1..=MOST_OF_A_SIZE).contains(&n) || n % multiple != 0 =>
+                {
                     let expected = match multiple {
-                        1 => "at least 1".to_owned(),
-                        heads => format!("a multiple of heads = {heads}"),
+                        1 => format!("1 to {MOST_OF_A_SIZE}"),
+                        heads => {
+                            format!("a multiple of heads = {heads}, at most {MOST_OF_A_SIZE}")
+                        }
                     };
                     return bad(key, n.to_string(), expected);
                 }

@@ -14,10 +14,10 @@ use ht_episodes::{
 
 use super::*;
 use crate::{
-    ActivationEncoderConfig, Architecture, AttentionWeighting, BlockActivation, FeedForwardConfig,
-    ImageEncoderConfig, LastBlock, LearnedLayers, LearnedTensors, LogitsFeatures, LogitsStart,
-    LogitsTokens, NonlinearFeatures, NormOrder, NormWeights, SampleFeatures, Size,
-    TransformerConfig, WarmupHeadsConfig,
+    ActivationEncoderConfig, Architecture, AttentionWeighting, BlockActivation, ClassHeadConfig,
+    FeedForwardConfig, ImageEncoderConfig, LastBlock, LearnedLayers, LearnedTensors,
+    LogitsFeatures, LogitsStart, LogitsTokens, NonlinearFeatures, NormOrder, NormWeights,
+    SampleFeatures, Size, TransformerConfig, WarmupHeadsConfig,
 };
 
 fn config() -> GeneratorConfig {
@@ -135,6 +135,64 @@ fn without_gradient(config: &GeneratorConfig) -> Vec<String> {
     };
     generator.visit(&mut visitor);
     visitor.found
+}
+
+/// A count that is too low lets a stranger's config take the memory all the same.
+#[test]
+fn parameters_are_counted_before_they_are_made() {
+    let transformer = TransformerConfig {
+        norm: NormOrder::Post,
+        architecture: Architecture::EncoderDecoder,
+        query_key: Size::Absolute(6),
+        feed_forward: None,
+        ..config().transformer
+    };
+    let encoders = GeneratorConfig {
+        image_encoder: None,
+        activation_encoder: Some(ActivationEncoderConfig {
+            depth: 5,
+            width: None,
+            nonlinear: NonlinearFeatures::None,
+            dropout: 0.0,
+        }),
+        logits_features: LogitsFeatures::Both,
+        ..config()
+    };
+    let mut configs = vec![config(), encoders];
+    for allocation in [WeightAllocation::Output, WeightAllocation::Spatial] {
+        for learned_layers in [LearnedLayers::First(2), LearnedLayers::Last(4)] {
+            configs.push(GeneratorConfig {
+                allocation,
+                learned_layers,
+                logits_features: LogitsFeatures::Flattened,
+                warmup_heads: Some(WarmupHeadsConfig { steps: 10 }),
+                class_head: Some(ClassHeadConfig { classes: 37 }),
+                transformer: transformer.clone(),
+                ..config()
+            });
+        }
+    }
+    for learned_tensors in [LearnedTensors::Shared, LearnedTensors::PerPass] {
+        for added_weights in [false, true] {
+            configs.push(GeneratorConfig {
+                norm_weights: NormWeights::Generated,
+                learned_layers: LearnedLayers::First(1),
+                added_weights,
+                learned_tensors,
+                transformer: TransformerConfig {
+                    architecture: Architecture::EncoderDecoder,
+                    ..config().transformer
+                },
+                ..config()
+            });
+        }
+    }
+    for config in configs {
+        let spec = spec();
+        let generator = WeightGenerator::new(&config, &spec, 0, &Device::flex()).expect("valid");
+        let counted = config.n_parameters(&spec);
+        assert_eq!(generator.num_params() as f64, counted, "{config:?}");
+    }
 }
 
 #[test]
@@ -275,6 +333,20 @@ fn a_configuration_that_cannot_be_built_names_its_key() {
             ..config()
         },
         "both missing",
+    );
+    check(
+        &GeneratorConfig {
+            embedding_width: 1 << 40,
+            ..config()
+        },
+        "generator.embedding_width is 1099511627776, expected 1 to 65536",
+    );
+    check(
+        &GeneratorConfig {
+            embedding_width: 1 << 15,
+            ..config()
+        },
+        "would have",
     );
 }
 

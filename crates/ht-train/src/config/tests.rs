@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use burn::module::Module;
 use ht_episodes::{ClassRotation, QueryPool};
 
 use super::*;
@@ -29,7 +30,9 @@ fn every_config_of_the_repository_parses() {
                     ExperimentConfig::load(&entry.path(), &[]).unwrap_or_else(|e| panic!("{e}"));
                 assert_eq!(Some(config.name.as_ref()), entry.path().file_stem());
                 let learner = config.new_learner(&burn::tensor::Device::flex());
-                learner.expect("can be built");
+                let learner = learner.expect("can be built");
+                let counted = config.n_parameters().expect("can be built");
+                assert_eq!(learner.num_params() as f64, counted, "{}", config.name);
                 n_configs += 1;
             }
         }

@@ -129,3 +129,37 @@ fn a_model_of_a_newer_version() {
     .expect("written");
     evaluate(&path, &["format 3", "newer version"]);
 }
+
+/// A small file whose config asks for large networks: the sizes are counted before memory is taken.
+#[test]
+fn configs_that_ask_for_more_than_the_file_holds() {
+    for (from, to, expected) in [
+        ("embedding_width = 4", "embedding_width = 2000", "only"),
+        (
+            "embedding_width = 4",
+            "embedding_width = 9000000000",
+            "embedding_width",
+        ),
+        (
+            "channels = 3",
+            "channels = 4096",
+            "the generator would have",
+        ),
+        ("depth = 2", "depth = 4000000000", "cnn.depth"),
+        (
+            "image_size = 16",
+            "image_size = 1000000000",
+            "data.image_size",
+        ),
+    ] {
+        let (_folder, path) = model(|_| ());
+        let manifest = path.join("manifest.json");
+        let text = fs::read_to_string(&manifest).expect("JSON");
+        let mut document: Value = serde_json::from_str(&text).expect("JSON");
+        let config = document["config"].as_str().expect("the config").to_owned();
+        assert!(config.contains(from), "{from} is not in {config}");
+        document["config"] = config.replacen(from, to, 1).into();
+        fs::write(&manifest, document.to_string()).expect("written");
+        evaluate(&path, &[expected]);
+    }
+}
