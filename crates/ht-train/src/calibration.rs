@@ -3,11 +3,13 @@
 //! A temperature (Guo et al., *On Calibration of Modern Neural Networks*, ICML 2017) and, for each
 //! number of classes, the lowest probability that is accepted are fitted on validation episodes. The
 //! threshold is the one at which a given share of images of other classes is taken for one of the
-//! episode's; classes of the test say whether it holds.
+//! episode's; classes of the test say whether it holds. Both are known only as well as there are
+//! classes: [`ClusteredRate`].
 
 use ht_episodes::{EpisodeList, EpisodePlan, PlannedClass};
 use serde::{Deserialize, Serialize};
 
+use crate::clustered::{ClusteredRate, Item};
 use crate::predictions::image_logits;
 use crate::{Accuracy, Compute, FixedEpisodes, Learner, Reliability};
 
@@ -23,8 +25,8 @@ pub struct EpisodeLogits {
     pub classes: usize,
     /// Query images: N logits and the right label.
     pub known: Vec<(Vec<f32>, usize)>,
-    /// Images of classes that the episode does not have: N logits.
-    pub unknown: Vec<Vec<f32>>,
+    /// Images of classes that the episode does not have: N logits and the class in the data set.
+    pub unknown: Vec<(Vec<f32>, usize)>,
 }
 
 /// The logits of a method on fixed episodes.
@@ -42,6 +44,7 @@ pub fn episode_logits(
     let strangers: Vec<EpisodePlan> = (0..plans.len()).map(|at| strangers(plans, at)).collect();
     // Where the episodes have all classes, there are no others.
     let has_images = |plan: &EpisodePlan| plan.query().next().is_some();
+    let classes_of = |plan: &EpisodePlan| -> Vec<usize> { plan.query().map(|i| i.class).collect() };
     let asked = strangers.iter().filter(|plan| has_images(plan)).cloned();
     let asked = FixedEpisodes {
         images: episodes.images,
@@ -58,8 +61,8 @@ pub fn episode_logits(
                 known: known
                     .filter_map(|(label, logits)| Some((logits, label?)))
                     .collect(),
-                unknown: (unknown.into_iter().flatten())
-                    .map(|(_, logits)| logits)
+                unknown: (unknown.into_iter().flatten().zip(classes_of(strangers)))
+                    .map(|((_, logits), class)| (logits, class))
                     .collect(),
             }
         })
@@ -115,6 +118,10 @@ pub struct Calibration {
     pub temperature: f64,
     /// Share of images of other classes that is accepted at the thresholds.
     pub false_accept_rate: f64,
+    /// How well the images of other classes that it was fitted on say what that share is; none
+    /// where there were none.
+    #[serde(default)]
+    pub fitted_on: Option<ClusteredRate>,
     /// In order of the classes; empty where no other classes were there to fit them on.
     pub thresholds: Vec<Threshold>,
     /// Episodes that it was fitted on.
@@ -130,7 +137,7 @@ pub struct CalibrationReport {
     /// The same at the temperature.
     pub ece_after: f64,
     /// Percent of images of other classes that are accepted, if there were any.
-    pub false_accepts: Option<Accuracy>,
+    pub false_accepts: Option<ClusteredRate>,
     /// Percent of query images that are accepted.
     pub accepts: Accuracy,
     /// Percent of query images that are accepted and right.
@@ -150,7 +157,7 @@ impl Calibration {
             let of_size = (episodes.iter()).filter(|episode| episode.classes == classes);
             let unknown = of_size.flat_map(|episode| &episode.unknown);
             let mut best: Vec<f64> = unknown
-                .map(|logits| best_label(logits, temperature).1)
+                .map(|(logits, _)| best_label(logits, temperature).1)
                 .collect();
             best.sort_unstable_by(|a, b| b.total_cmp(a));
             // So many may pass; the first that may not is below the threshold.
@@ -161,12 +168,34 @@ impl Calibration {
                 probability: first_refused.next_up().min(1.0),
             })
         });
-        Self {
+        let fitted = Self {
             temperature,
             false_accept_rate,
+            fitted_on: None,
             thresholds: thresholds.collect(),
             episodes: episodes.len(),
+        };
+        Self {
+            fitted_on: fitted.false_accepts(episodes),
+            ..fitted
         }
+    }
+
+    fn is_accepted(&self, episode: &EpisodeLogits, probability: f64) -> bool {
+        let threshold = self.threshold(episode.classes);
+        threshold.is_none_or(|threshold| probability >= threshold)
+    }
+
+    /// Images of other classes that are taken for one of the episode's.
+    fn false_accepts(&self, episodes: &[EpisodeLogits]) -> Option<ClusteredRate> {
+        let items = episodes.iter().enumerate().flat_map(|(at, episode)| {
+            episode.unknown.iter().map(move |(logits, class)| Item {
+                class: *class,
+                episode: at,
+                counts: self.is_accepted(episode, best_label(logits, self.temperature).1),
+            })
+        });
+        ClusteredRate::of(&items.collect::<Vec<_>>())
     }
 
     /// The threshold of episodes with a number of classes, or of the nearest number that was seen.
@@ -186,30 +215,19 @@ impl Calibration {
             });
             100.0 * Reliability::of(answers, Reliability::BINS).ece()
         };
-        let is_accepted = |episode: &EpisodeLogits, probability: f64| {
-            let threshold = self.threshold(episode.classes);
-            threshold.is_none_or(|threshold| probability >= threshold)
-        };
         let known = |counts: fn(bool) -> bool| {
             let of_episode = |episode: &EpisodeLogits| {
                 share(&episode.known, |(logits, label)| {
                     let (best, probability) = best_label(logits, self.temperature);
-                    is_accepted(episode, probability) && counts(best == *label)
+                    self.is_accepted(episode, probability) && counts(best == *label)
                 })
             };
             Accuracy::of(&episodes.iter().filter_map(of_episode).collect::<Vec<_>>())
         };
-        let unknown: Vec<f64> = (episodes.iter())
-            .filter_map(|episode| {
-                share(&episode.unknown, |logits| {
-                    is_accepted(episode, best_label(logits, self.temperature).1)
-                })
-            })
-            .collect();
         CalibrationReport {
             ece_before: reliability(1.0),
             ece_after: reliability(self.temperature),
-            false_accepts: (!unknown.is_empty()).then(|| Accuracy::of(&unknown)),
+            false_accepts: self.false_accepts(episodes),
             accepts: known(|_| true),
             right_accepts: known(|is_right| is_right),
         }
@@ -301,7 +319,9 @@ mod tests {
                 known: (scores.iter())
                     .map(|(known, _)| (sharp(known), draw(known)))
                     .collect(),
-                unknown: scores.iter().map(|(_, unknown)| sharp(unknown)).collect(),
+                unknown: (scores.iter().enumerate())
+                    .map(|(at, (_, unknown))| (sharp(unknown), at))
+                    .collect(),
             })
             .collect()
     }
@@ -324,8 +344,10 @@ mod tests {
         let found = Calibration::fit(&episodes(3000, 2.0, 3), 0.1);
         let report = found.measure(&episodes(3000, 2.0, 4));
         let false_accepts = report.false_accepts.expect("strangers");
-        let allowed = 3.0 * false_accepts.ci95;
-        assert!((false_accepts.mean - 10.0).abs() < allowed, "{report:?}");
+        let fitted_on = found.fitted_on.expect("strangers");
+        let allowed = 1.5 * false_accepts.ci95_of_difference(&fitted_on);
+        let apart = (false_accepts.mean - fitted_on.mean).abs();
+        assert!(apart < allowed && allowed < 2.0, "{report:?}");
         // Query images are told from strangers: far more of them pass.
         assert!(report.accepts.mean > 30.0, "{report:?}");
         assert!(report.right_accepts.mean <= report.accepts.mean);
@@ -356,6 +378,7 @@ mod tests {
         let calibration = Calibration {
             temperature: 1.0,
             false_accept_rate: 0.05,
+            fitted_on: None,
             thresholds: vec![threshold(2, 0.9), threshold(5, 0.7)],
             episodes: 1,
         };

@@ -287,7 +287,8 @@ pub fn load_learner(
 /// takes its memory before the file is read into it.
 fn check_holds(folder: &Path, n_parameters: f64) -> Result<(), TrainError> {
     let path = folder.join(PARAMETERS);
-    let metadata = std::fs::metadata(&path).map_err(|cause| TrainError::file("read", &path, cause))?;
+    let metadata =
+        std::fs::metadata(&path).map_err(|cause| TrainError::file("read", &path, cause))?;
     let n_bytes = metadata.len();
     if n_bytes as f64 >= 4.0 * n_parameters {
         return Ok(());

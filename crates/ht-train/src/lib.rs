@@ -22,6 +22,7 @@ mod bad_step;
 mod bounded;
 mod calibration;
 mod checkpoint;
+mod clustered;
 mod config;
 mod durable;
 mod error;
@@ -49,6 +50,7 @@ pub use accuracy::Accuracy;
 pub use bad_step::{BadSteps, SkippedSteps};
 pub use calibration::{Calibration, CalibrationReport, EpisodeLogits, Threshold, episode_logits};
 pub use checkpoint::{CheckpointInfo, load_learner, save_parameters};
+pub use clustered::ClusteredRate;
 pub use config::{
     DataConfig, EpisodesConfig, EvaluationConfig, ExperimentConfig, Override, TrainingConfig,
     TrainingObjective, UnlabelledConfig,
