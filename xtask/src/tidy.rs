@@ -4,40 +4,13 @@
 //! prints them all, and the tests below hold each rule against the repository and against
 //! a made-up violation.
 
-use std::collections::BTreeSet;
+mod layers;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use toml::{Table, Value};
-
-const BELOW_TRAINING: &[&str] = &["ht-baselines", "ht-cnn", "ht-episodes", "ht-generator"];
-const UP_TO_TRAINING: &[&str] = &["ht-cnn", "ht-episodes", "ht-generator", "ht-train"];
-/// Which crate may use which of ours: the architecture.
-const ARROWS: [(&str, &[&str]); 11] = [
-    ("ht-episodes", &[]),
-    ("ht-cnn", &[]),
-    ("ht-generator", &["ht-cnn", "ht-episodes"]),
-    ("ht-baselines", &["ht-cnn", "ht-episodes", "ht-generator"]),
-    ("ht-train", BELOW_TRAINING),
-    ("ht-parity", UP_TO_TRAINING),
-    ("ht-runtime", &[]),
-    ("ht-bundle", &["ht-cnn", "ht-runtime"]),
-    (
-        "hypertransformer",
-        &[
-            "ht-bundle",
-            "ht-cnn",
-            "ht-episodes",
-            "ht-generator",
-            "ht-parity",
-            "ht-runtime",
-            "ht-train",
-        ],
-    ),
-    ("ht-benches", UP_TO_TRAINING),
-    ("xtask", &[]),
-];
 
 /// The crate that may name backends, by features of its own.
 const BINARY: &str = "hypertransformer";
@@ -85,7 +58,7 @@ pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
     let manifests = files(root, &["crates", "xtask", "benches"], "/Cargo.toml")?;
     let configs = files(root, &["configs"], ".toml")?;
     let docs = files(root, &["docs"], ".md")?;
-    let mut findings = arrows(&manifests)?;
+    let mut findings = layers::arrows(&manifests)?;
     findings.extend(backend_features(&manifests)?);
     findings.extend(backend_names(&rust));
     findings.extend(headers(&rust));
@@ -140,29 +113,6 @@ fn parsed(manifests: &[Source]) -> Result<Vec<(String, Table)>> {
 fn keys(table: &Table, section: &str) -> Vec<String> {
     let section = table.get(section).and_then(Value::as_table);
     section.map_or_else(Vec::new, |section| section.keys().cloned().collect())
-}
-
-/// Layers point down: every dependency on a crate of ours is in the table.
-fn arrows(manifests: &[Source]) -> Result<Vec<String>> {
-    let ours: BTreeSet<&str> = ARROWS.iter().map(|(name, _)| *name).collect();
-    let mut findings = Vec::new();
-    for (name, table) in parsed(manifests)? {
-        let Some((_, allowed)) = ARROWS.iter().find(|(known, _)| *known == name) else {
-            findings.push(format!(
-                "{name}: a crate without a row in the arrows of xtask/src/tidy.rs"
-            ));
-            continue;
-        };
-        let used = ["dependencies", "dev-dependencies", "build-dependencies"]
-            .iter()
-            .flat_map(|section| keys(&table, section));
-        for used in used.filter(|used| ours.contains(used.as_str())) {
-            if !allowed.contains(&used.as_str()) {
-                findings.push(format!("{name} uses {used}: an arrow that points up"));
-            }
-        }
-    }
-    Ok(findings)
 }
 
 /// No crate below the binary turns on a backend, except for its own tests.

@@ -56,12 +56,12 @@ pub enum BaselineError {
     },
     /// More than [`MOST_PARAMETERS`].
     #[error(
-        "the baseline would have {n_parameters:e} parameters, expected at most \
-         {MOST_PARAMETERS:e}; the sizes of cnn and baseline.classes are too large together"
+        "the baseline would have {n_parameters} parameters, expected at most \
+         {MOST_PARAMETERS}; the sizes of cnn and baseline.classes are too large together"
     )]
     TooLarge {
         /// How many.
-        n_parameters: f64,
+        n_parameters: u64,
     },
 }
 
@@ -85,9 +85,9 @@ impl BaselineConfig {
     }
 
     /// Parameters of the method for CNNs of a given shape.
-    pub fn n_parameters(&self, spec: &CnnSpec) -> f64 {
-        let head = |rows: usize| rows as f64 * (spec.n_features() + 1) as f64;
-        let body = spec.n_weights() as f64 - head(spec.ways);
+    pub fn n_parameters(&self, spec: &CnnSpec) -> u64 {
+        let head = |rows: usize| (rows * (spec.n_features() + 1)) as u64;
+        let body = spec.n_weights() as u64 - head(spec.ways);
         match *self {
             Self::ProtoNet {} => body,
             Self::Maml(_) | Self::Anil(_) => body + head(spec.ways),

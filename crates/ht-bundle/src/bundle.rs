@@ -9,14 +9,13 @@
 //! ```
 //!
 //! The folder is made under another name beside its place and renamed when everything in it has
-//! reached the disk.
+//! reached the disk ([`durable`]).
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 
-use sha2::{Digest, Sha256};
+use ht_files::{bounded, durable, sha256};
 
 use crate::cnn::check_values;
 use crate::document::{Document, FileDigest};
@@ -84,16 +83,13 @@ impl Bundle {
             let cause = "it exists and is no bundle; name another folder";
             return Err(BundleError::file("write", folder, cause));
         }
-        let [partial, old] = siblings(folder)?;
         let failed = |cause: String| BundleError::file("write", folder, cause);
-        remove(&partial)?;
-        if !folder.exists() && old.exists() {
-            // An earlier write was stopped between its two renames.
-            fs::rename(&old, folder).map_err(|cause| BundleError::file("write", folder, cause))?;
+        if folder.file_name().is_none() {
+            return Err(failed("expected a path that ends in a name".to_owned()));
         }
-        remove(&old)?;
-        fs::create_dir_all(&partial)
-            .map_err(|cause| BundleError::file("write", &partial, cause))?;
+        durable::settle(folder)?;
+        let partial = durable::partial(folder);
+        durable::create_folder(&partial)?;
 
         let mut files = BTreeMap::new();
         for (name, bytes) in [
@@ -114,7 +110,7 @@ impl Bundle {
                 );
                 return Err(failed(cause));
             }
-            write_synced(&partial.join(name), &bytes)?;
+            durable::write_file(&partial.join(name), &bytes)?;
             let digest = FileDigest {
                 bytes: bytes.len(),
                 sha256: sha256(&bytes),
@@ -128,16 +124,8 @@ impl Bundle {
         if text.len() as u64 > MAX_MANIFEST_BYTES {
             return Err(failed("its manifest would have more than 1 MB".to_owned()));
         }
-        write_synced(&partial.join(MANIFEST_FILE), text.as_bytes())?;
-        let rename = |from: &Path, to: &Path| {
-            fs::rename(from, to).map_err(|cause| BundleError::file("write", to, cause))
-        };
-        if folder.exists() {
-            rename(folder, &old)?;
-        }
-        rename(&partial, folder)?;
-        remove(&old)?;
-        sync_parent(folder)
+        durable::write_file(&partial.join(MANIFEST_FILE), text.as_bytes())?;
+        Ok(durable::commit_folder(&partial, folder)?)
     }
 
     /// Reads and checks a bundle's folder.
@@ -147,7 +135,7 @@ impl Bundle {
     /// or holds values that make no network.
     pub fn read(folder: &Path) -> Result<Self, BundleError> {
         let manifest_path = folder.join(MANIFEST_FILE);
-        let text = read_bounded(&manifest_path, MAX_MANIFEST_BYTES)?;
+        let text = bounded::read(&manifest_path, MAX_MANIFEST_BYTES)?;
         let document =
             Document::parse(&text).map_err(|cause| BundleError::damaged(&manifest_path, cause))?;
         let files = [WEIGHTS_FILE, GOLDEN_FILE, DEVICE_FILE];
@@ -187,69 +175,8 @@ impl Bundle {
     }
 }
 
-/// SHA-256 in hexadecimal digits.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    let digits: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    digits.concat()
-}
-
-/// Where the folder is made, and where an earlier one waits.
-fn siblings(folder: &Path) -> Result<[PathBuf; 2], BundleError> {
-    let name = folder
-        .file_name()
-        .ok_or_else(|| BundleError::file("write", folder, "expected a path that ends in a name"))?;
-    let name = name.to_string_lossy();
-    Ok(["partial", "old"].map(|end| folder.with_file_name(format!(".{name}.{end}"))))
-}
-
 fn is_empty(folder: &Path) -> bool {
     fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
-}
-
-fn remove(folder: &Path) -> Result<(), BundleError> {
-    match fs::remove_dir_all(folder) {
-        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
-            Err(BundleError::file("remove", folder, cause))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), BundleError> {
-    let write = || {
-        let mut file = File::create(path)?;
-        file.write_all(bytes)?;
-        file.sync_all()
-    };
-    write().map_err(|cause: std::io::Error| BundleError::file("write", path, cause))
-}
-
-/// The rename itself reaches the disk, where the system can say so.
-fn sync_parent(folder: &Path) -> Result<(), BundleError> {
-    let parent = folder
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
-    if cfg!(unix) {
-        let synced = File::open(parent).and_then(|file| file.sync_all());
-        synced.map_err(|cause| BundleError::file("write", parent, cause))?;
-    }
-    Ok(())
-}
-
-/// Reads a file, but never more than a limit.
-fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, BundleError> {
-    let file = File::open(path).map_err(|cause| BundleError::file("read", path, cause))?;
-    let mut bytes = Vec::new();
-    file.take(limit + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|cause| BundleError::file("read", path, cause))?;
-    if bytes.len() as u64 > limit {
-        let cause = format!("more than {limit} bytes");
-        return Err(BundleError::damaged(path, cause));
-    }
-    Ok(bytes)
 }
 
 /// Reads a file that must have the digest of the manifest.
@@ -258,7 +185,7 @@ fn read_checked(folder: &Path, name: &str, document: &Document) -> Result<Vec<u8
     let expected = document.files.get(name).ok_or_else(|| {
         BundleError::damaged(&folder.join(MANIFEST_FILE), format!("files: no {name}"))
     })?;
-    let bytes = read_bounded(&path, MAX_FILE_BYTES)?;
+    let bytes = bounded::read(&path, MAX_FILE_BYTES)?;
     if bytes.len() != expected.bytes || sha256(&bytes) != expected.sha256 {
         let cause = format!("does not match its size and SHA-256 in {MANIFEST_FILE}");
         return Err(BundleError::damaged(&path, cause));

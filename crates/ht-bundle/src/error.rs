@@ -2,19 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use ht_files::FileError;
+
 /// An error of a bundle.
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     /// A file or folder that cannot be read or written.
-    #[error("cannot {action} {path}: {cause}")]
-    File {
-        /// `read`, `write`, ..
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        cause: String,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A folder that is no bundle, or a damaged one.
     #[error("{path}: {cause}")]
     Damaged {
@@ -35,11 +30,7 @@ pub enum BundleError {
 
 impl BundleError {
     pub(crate) fn file(action: &'static str, path: &Path, cause: impl std::fmt::Display) -> Self {
-        Self::File {
-            action,
-            path: path.to_owned(),
-            cause: cause.to_string(),
-        }
+        Self::File(FileError::new(action, path, cause))
     }
 
     pub(crate) fn damaged(path: &Path, cause: impl std::fmt::Display) -> Self {

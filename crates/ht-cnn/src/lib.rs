@@ -48,6 +48,7 @@ mod convolution;
 mod cpu;
 mod error;
 mod generated;
+mod geometry;
 mod layer;
 mod logits;
 mod spec;
@@ -58,9 +59,10 @@ pub use allocation::{SliceGrid, SliceLayout, WeightAllocation};
 pub use convolution::{BATCH_NORM_EPSILON, Convolution, convolve};
 pub use error::CnnError;
 pub use generated::{ABSENT_LOGIT, GeneratedCnn};
+pub use geometry::Geometry;
 pub use layer::{BatchStatistics, Normalization, conv_layer};
 pub use logits::{flatten_features, logits};
 pub use spec::{
-    Activation, CnnConfig, CnnSpec, ConvSpec, Features, Geometry, NormStatistics, Padding, Pooling,
+    Activation, CnnConfig, CnnSpec, ConvSpec, Features, NormStatistics, Padding, Pooling,
 };
 pub use weights::{LayerWeights, LogitsWeights, PartialWeights};

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::CnnError;
+use crate::{CnnError, Geometry};
 
 /// The nonlinearity of the convolution layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,37 +123,6 @@ impl Default for CnnConfig {
             features: Features::Flatten,
             norm_statistics: NormStatistics::QueryBatch,
         }
-    }
-}
-
-/// C, H, W of an image or of activations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Geometry {
-    /// C.
-    pub channels: usize,
-    /// H.
-    pub height: usize,
-    /// W.
-    pub width: usize,
-}
-
-/// Values of one image that a layer may have: 256 MiB of float32. A batch has many images.
-const MOST_VALUES: usize = 1 << 26;
-
-impl Geometry {
-    /// The same, if a layer may have it.
-    fn bounded(self, layer: usize) -> Result<Self, CnnError> {
-        let n_values = self.channels * self.height * self.width;
-        if n_values <= MOST_VALUES {
-            return Ok(self);
-        }
-        let most = MOST_VALUES;
-        Err(CnnError::TooLarge {
-            layer,
-            n_values,
-            most,
-        })
     }
 }
 

@@ -9,12 +9,11 @@
 //! The digests are SHA-256: of the data over the shape, the names and all pixels as they are read,
 //! of the episodes over their lines. A list is only ever used with the data that it was made of.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use ht_files::{Sha256Sum, sha256};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::{EpisodeError, EpisodePlan, ImageSet, PlannedClass};
 
@@ -190,30 +189,18 @@ impl ImageSet {
     /// SHA-256 over the shape, the names and all pixels.
     pub fn digest(&self) -> String {
         let shape = self.shape();
-        let mut hash = Sha256::new();
-        hash.update(format!(
+        let mut sum = Sha256Sum::default();
+        sum.update(format!(
             "{} {} {}\n",
             shape.channels, shape.height, shape.width
         ));
         for class in 0..self.n_classes() {
             let n_images = self.n_images(class);
-            hash.update(format!("{} {n_images}\n", self.class_name(class)));
-            (0..n_images).for_each(|image| hash.update(self.image(class, image)));
+            sum.update(format!("{} {n_images}\n", self.class_name(class)));
+            (0..n_images).for_each(|image| sum.update(self.image(class, image)));
         }
-        hex(hash.finalize().as_ref())
+        sum.finish()
     }
-}
-
-/// SHA-256 as text.
-pub fn sha256(bytes: &[u8]) -> String {
-    hex(Sha256::digest(bytes).as_ref())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

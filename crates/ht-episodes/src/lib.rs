@@ -36,7 +36,7 @@ pub use augment::{ClassRotation, mirror, quarter_turn};
 pub use augmented_pixels::augmented_pixels;
 pub use batch::{CollatedBatch, EpisodeBatch, QuerySet, SupportSet, collate, normalize_pixel};
 pub use episode_augmentation::{DrawnAugmentation, EpisodeAugmentation};
-pub use episode_list::{EpisodeList, sha256};
+pub use episode_list::EpisodeList;
 pub use error::EpisodeError;
 pub use image_set::{ImageClass, ImageSet, ImageShape};
 pub use jitter::{DrawnJitter, ImageJitter};

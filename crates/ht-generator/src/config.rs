@@ -18,7 +18,7 @@ pub use transformer::{
 const MOST_OF_A_SIZE: usize = 1 << 16;
 
 /// Parameters of the largest generator that is built: 1 GiB of float32.
-pub const MOST_PARAMETERS: f64 = (1u64 << 28) as f64;
+pub const MOST_PARAMETERS: u64 = 1 << 28;
 
 /// The weight generator as a person writes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -228,12 +228,12 @@ pub enum GeneratorError {
     NoFeatures,
     /// More than [`MOST_PARAMETERS`].
     #[error(
-        "the generator would have {n_parameters:e} parameters, expected at most \
-         {MOST_PARAMETERS:e}; the largest sizes of generator and cnn are too large together"
+        "the generator would have {n_parameters} parameters, expected at most \
+         {MOST_PARAMETERS}; the largest sizes of generator and cnn are too large together"
     )]
     TooLarge {
         /// How many.
-        n_parameters: f64,
+        n_parameters: u64,
     },
 }
 

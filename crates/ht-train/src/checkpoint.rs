@@ -15,7 +15,6 @@ mod tensors;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
-use ht_episodes::sha256;
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
@@ -23,9 +22,10 @@ use crate::bad_step::SkippedSteps;
 use crate::metrics::WindowSums;
 use crate::optimizer::OptimizerState;
 use crate::{
-    ExperimentConfig, Learner, MetaOptimizer, ParameterSlot, RunDir, TrainError, bounded, durable,
-    from_vector, slots, to_vector,
+    ExperimentConfig, Learner, MetaOptimizer, ParameterSlot, RunDir, TrainError, from_vector,
+    slots, to_vector,
 };
+use ht_files::{bounded, durable, sha256};
 
 pub(crate) use tensors::by_name;
 
@@ -285,12 +285,12 @@ pub fn load_learner(
 
 /// Whether a checkpoint can hold this many parameters: its config may be a stranger's, and a model
 /// takes its memory before the file is read into it.
-fn check_holds(folder: &Path, n_parameters: f64) -> Result<(), TrainError> {
+fn check_holds(folder: &Path, n_parameters: u64) -> Result<(), TrainError> {
     let path = folder.join(PARAMETERS);
     let metadata =
         std::fs::metadata(&path).map_err(|cause| TrainError::file("read", &path, cause))?;
     let n_bytes = metadata.len();
-    if n_bytes as f64 >= 4.0 * n_parameters {
+    if n_bytes / 4 >= n_parameters {
         return Ok(());
     }
     let cause =

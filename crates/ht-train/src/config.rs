@@ -16,8 +16,8 @@ use toml::{Table, Value};
 
 pub use episodes::{EpisodesConfig, UnlabelledConfig};
 
-use crate::error::clipped;
-use crate::{LossConfig, Method, OptimizerConfig, ScheduleConfig, TrainError, bounded};
+use crate::{LossConfig, Method, OptimizerConfig, ScheduleConfig, TrainError};
+use ht_files::{bounded, clipped};
 
 /// The images of an experiment.
 pub type DataConfig = ImageSource;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use ht_baselines::BaselineError;
 use ht_cnn::CnnError;
 use ht_episodes::EpisodeError;
+use ht_files::{FileError, clipped};
 use ht_generator::GeneratorError;
 
 /// An error of training, evaluation or of their files.
@@ -31,15 +32,8 @@ pub enum TrainError {
         cause: String,
     },
     /// A file that could not be read or written.
-    #[error("cannot {action} {path}: {cause}")]
-    File {
-        /// `read`, `write`, ..
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        cause: String,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A checkpoint that is not what its manifest says.
     #[error("damaged checkpoint {path}: {cause}")]
     Checkpoint {
@@ -149,11 +143,7 @@ pub enum TrainError {
 
 impl TrainError {
     pub(crate) fn file(action: &'static str, path: &Path, cause: impl std::fmt::Display) -> Self {
-        Self::File {
-            action,
-            path: path.to_owned(),
-            cause: clipped(&cause.to_string()),
-        }
+        Self::File(FileError::new(action, path, cause))
     }
 
     pub(crate) fn checkpoint(path: &Path, cause: impl std::fmt::Display) -> Self {
@@ -161,13 +151,5 @@ impl TrainError {
             path: path.to_owned(),
             cause: clipped(&cause.to_string()),
         }
-    }
-}
-
-/// The first 1500 characters: a message can quote what it found, which may have any length.
-pub(crate) fn clipped(text: &str) -> String {
-    match text.char_indices().nth(1500) {
-        Some((end, _)) => format!("{} ..", &text[..end]),
-        None => text.to_owned(),
     }
 }

@@ -117,7 +117,7 @@ impl ExperimentConfig {
     ///
     /// # Errors
     /// A layer that does not fit the images.
-    pub fn n_parameters(&self) -> Result<f64, TrainError> {
+    pub fn n_parameters(&self) -> Result<u64, TrainError> {
         let spec = self.cnn_spec()?;
         Ok(match self.method()? {
             Method::Generator(config) => {

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::resume::best_model;
 use crate::{
-    Accuracy, Compute, Experiment, Metric, MetricsLog, RunDir, TrainError, TrainEvent, durable,
-    measure,
+    Accuracy, Compute, Experiment, Metric, MetricsLog, RunDir, TrainError, TrainEvent, measure,
 };
+use ht_files::durable;
 
 /// The result of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

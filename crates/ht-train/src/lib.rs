@@ -19,12 +19,10 @@
 
 mod accuracy;
 mod bad_step;
-mod bounded;
 mod calibration;
 mod checkpoint;
 mod clustered;
 mod config;
-mod durable;
 mod error;
 mod evaluate;
 mod experiment;

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{StepFigures, TrainError, bounded, durable};
+use crate::{StepFigures, TrainError};
+use ht_files::{bounded, durable};
 
 /// A longer file is none: a line for each of a million steps takes a quarter of it.
 const MAX_BYTES: u64 = 1 << 30;
@@ -151,7 +152,11 @@ impl MetricsLog {
         let mut line = serde_json::to_string(metric)
             .map_err(|cause| TrainError::file("write", &self.path, cause))?;
         line.push('\n');
-        durable::append(&mut self.file, &self.path, line.as_bytes())
+        Ok(durable::append(
+            &mut self.file,
+            &self.path,
+            line.as_bytes(),
+        )?)
     }
 
     /// Waits until all lines have reached the disk: a checkpoint must not outlive the lines
@@ -160,7 +165,7 @@ impl MetricsLog {
     /// # Errors
     /// A file that cannot be written.
     pub(crate) fn sync(&self) -> Result<(), TrainError> {
-        durable::sync(&self.file, &self.path)
+        Ok(durable::sync(&self.file, &self.path)?)
     }
 }
 

@@ -12,7 +12,8 @@ use std::path::Path;
 use ht_cnn::NormStatistics;
 use serde::{Deserialize, Serialize};
 
-use crate::{Accuracy, TrainError, bounded, durable};
+use crate::{Accuracy, TrainError};
+use ht_files::{bounded, durable};
 
 /// A longer file is none.
 const MAX_BYTES: u64 = 256 << 20;
@@ -63,7 +64,7 @@ impl EpisodeRecords {
             let _ = write!(text, "\n{line}");
         }
         text.push('\n');
-        durable::replace_file(path, text.as_bytes())
+        Ok(durable::replace_file(path, text.as_bytes())?)
     }
 
     /// Reads the file.

@@ -18,8 +18,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{self, folder_name};
-use crate::durable::{self, remove_folder};
-use crate::{ExperimentConfig, StartPart, TrainError, TrainReport, bounded};
+use crate::{ExperimentConfig, StartPart, TrainError, TrainReport};
+use ht_files::{
+    bounded,
+    durable::{self, remove_folder},
+};
 
 const RESULT: &str = "result.json";
 /// Checkpoints that are kept for a resume.
@@ -85,7 +88,10 @@ impl RunDir {
     /// A folder that cannot be written.
     pub fn begin(&self, config: &ExperimentConfig) -> Result<(), TrainError> {
         let text = config.to_toml();
-        durable::replace_file(&self.path.join("config.toml"), text.as_bytes())
+        Ok(durable::replace_file(
+            &self.path.join("config.toml"),
+            text.as_bytes(),
+        )?)
     }
 
     /// Takes back a run that could not begin. It holds nothing yet, so nothing is lost; what
@@ -133,7 +139,7 @@ impl RunDir {
                     _lock: lock,
                 };
                 for folder in [path, &run.checkpoints(), &run.best()] {
-                    durable::recover(folder)?;
+                    durable::settle_all(folder)?;
                 }
                 Ok(run)
             }
@@ -253,10 +259,12 @@ impl RunDir {
     /// Removes the checkpoints of a folder that are of a later step than `step`.
     pub(crate) fn forget_after(folder: &Path, step: u64) -> Result<(), TrainError> {
         let last = folder.join(folder_name(step));
-        checkpoints_in(folder)
-            .iter()
-            .filter(|checkpoint| **checkpoint > last)
-            .try_for_each(|later| remove_folder(later))
+        for later in checkpoints_in(folder) {
+            if later > last {
+                remove_folder(&later)?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes the checkpoints that nobody needs any more: all but the last two, and of the best
@@ -271,12 +279,12 @@ impl RunDir {
             .filter_map(|folder| checkpoint::read_info(folder).ok()?.best)
             .map(|best| self.best().join(folder_name(best.step)))
             .collect();
-        let best = checkpoints_in(&self.best());
-        let mut old = best
-            .iter()
-            .skip(1)
-            .filter(|folder| !needed.contains(folder));
-        old.try_for_each(|old| remove_folder(old))
+        for old in checkpoints_in(&self.best()).iter().skip(1) {
+            if !needed.contains(old) {
+                remove_folder(old)?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -25,10 +25,10 @@ fn the_repository_is_tidy() {
 #[test]
 fn an_arrow_up_is_found() {
     let text = "[package]\nname = 'ht-cnn'\n[dependencies]\nht-generator = '1'";
-    let findings = arrows(&source("crates/ht-cnn/Cargo.toml", text)).expect("parses");
+    let findings = layers::arrows(&source("crates/ht-cnn/Cargo.toml", text)).expect("parses");
     found(&findings, "ht-cnn uses ht-generator");
     let text = "[package]\nname = 'ht-new'";
-    let findings = arrows(&source("crates/ht-new/Cargo.toml", text)).expect("parses");
+    let findings = layers::arrows(&source("crates/ht-new/Cargo.toml", text)).expect("parses");
     found(&findings, "ht-new: a crate without a row");
 }
 

@@ -3,6 +3,8 @@
 use std::fs;
 
 use ht_bundle::{Bundle, DEVICE_FILE, GOLDEN_FILE, MANIFEST_FILE, WEIGHTS_FILE};
+use ht_files::durable;
+use ht_files::durable::faults::{self, Fault};
 
 use crate::sample;
 
@@ -20,6 +22,32 @@ fn what_is_written_is_read_again_and_verifies() {
         // Nothing stays beside it, and it can be written again in its own place.
         read.write(&folder).expect("the same place");
         assert_eq!(fs::read_dir(parent.path()).expect("a folder").count(), 1);
+    }
+}
+
+/// A disk that fails at any write, sync or rename, once or from then on: the bundle of before or the
+/// new one is there, and the next write goes on from it.
+#[test]
+fn whatever_write_fails_a_bundle_is_left() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let folder = parent.path().join("cnn");
+    let [old, new] = [sample::paper(5), sample::paper(3)];
+    old.write(&folder).expect("written");
+    let (_, n_operations) = faults::with(None, || old.write(&folder));
+    assert!(n_operations > 15, "{n_operations}");
+    for kind in [Fault::Once, Fault::From] {
+        for n in 0..n_operations {
+            old.write(&folder).expect("written");
+            let (result, _) = faults::with(Some(kind(n)), || new.write(&folder));
+            durable::settle(&folder).expect("settled");
+            let found = Bundle::read(&folder).expect("a bundle is left");
+            assert!(
+                found == new || (found == old && result.is_err()),
+                "operation {n}"
+            );
+            new.write(&folder).expect("written");
+            assert_eq!(fs::read_dir(parent.path()).expect("a folder").count(), 1);
+        }
     }
 }
 

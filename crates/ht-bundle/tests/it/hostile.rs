@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ht_bundle::{Bundle, MANIFEST_FILE, Precision, WEIGHTS_FILE};
-use sha2::{Digest, Sha256};
+use ht_files::sha256;
 
 use crate::sample::{self, Numbers};
 
@@ -137,12 +137,6 @@ fn what_once_failed_is_tried_again() {
         tried += 1;
     }
     assert!(tried > 0);
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    let digits: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    digits.concat()
 }
 
 /// Writes a damaged file of a bundle, with the digest that the manifest then needs.

@@ -1,8 +1,8 @@
 //! How many parameters a generator has, counted from its configuration alone: a file from a stranger
 //! can ask for any size, and memory is taken only for what was counted.
 //!
-//! Counts are floats, exact up to 2^53, so that none overflows. A test builds the generators and
-//! compares.
+//! They are counted in floats, exact up to 2^53, so that none overflows. A test builds the generators
+//! and compares.
 
 use ht_cnn::{CnnSpec, ConvSpec, Geometry, SliceGrid, SliceLayout};
 
@@ -15,8 +15,8 @@ use crate::image_encoder;
 use crate::layer_generator::{TokenGrid, seen_features};
 
 impl GeneratorConfig {
-    /// Parameters of the generator for CNNs of a given shape.
-    pub fn n_parameters(&self, spec: &CnnSpec) -> f64 {
+    /// Parameters of the generator for CNNs of a given shape; `u64::MAX` for more than fit it.
+    pub fn n_parameters(&self, spec: &CnnSpec) -> u64 {
         let depth = spec.layers.len();
         let image_encoder = self.image_encoder.as_ref().map_or(0.0, |encoder| {
             let kernel = image_encoder::KERNEL;
@@ -46,7 +46,8 @@ impl GeneratorConfig {
         });
         let class_head = self.image_encoder.as_ref().zip(self.class_head);
         let class_head = class_head.map_or(0.0, |(e, head)| dense(e.width, head.classes));
-        image_encoder + layers.sum::<f64>() + generator + added + warmup_heads + class_head
+        let generated = layers.sum::<f64>() + generator + added;
+        (image_encoder + generated + warmup_heads + class_head) as u64
     }
 
     /// How often the learned tensors of the CNN are there.

@@ -191,7 +191,7 @@ fn parameters_are_counted_before_they_are_made() {
         let spec = spec();
         let generator = WeightGenerator::new(&config, &spec, 0, &Device::flex()).expect("valid");
         let counted = config.n_parameters(&spec);
-        assert_eq!(generator.num_params() as f64, counted, "{config:?}");
+        assert_eq!(generator.num_params() as u64, counted, "{config:?}");
     }
 }
 

@@ -32,7 +32,7 @@ fn every_config_of_the_repository_parses() {
                 let learner = config.new_learner(&burn::tensor::Device::flex());
                 let learner = learner.expect("can be built");
                 let counted = config.n_parameters().expect("can be built");
-                assert_eq!(learner.num_params() as f64, counted, "{}", config.name);
+                assert_eq!(learner.num_params() as u64, counted, "{}", config.name);
                 n_configs += 1;
             }
         }

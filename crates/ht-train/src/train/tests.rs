@@ -7,9 +7,9 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::*;
-use crate::durable::faults::{self, Fault};
 use crate::run_dir::checkpoints_in;
 use crate::{ExperimentConfig, Override, RunInfo};
+use ht_files::durable::faults::{self, Fault};
 
 const SMOKE: &str = include_str!("../../../../configs/smoke.toml");
 

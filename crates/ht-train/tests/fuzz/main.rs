@@ -13,7 +13,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use ht_episodes::{sha256, stream};
+use ht_episodes::stream;
+use ht_files::sha256;
 
 use crate::change::changed;
 use crate::readers::{READERS, Reader};

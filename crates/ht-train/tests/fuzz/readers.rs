@@ -5,9 +5,8 @@ use std::io::{Cursor, Write};
 use std::path::Path;
 
 use burn::tensor::Device;
-use ht_episodes::{
-    Channels, ClassSplit, EpisodeList, ImageSet, ImageSource, Split, SplitConfig, sha256,
-};
+use ht_episodes::{Channels, ClassSplit, EpisodeList, ImageSet, ImageSource, Split, SplitConfig};
+use ht_files::sha256;
 use ht_train::{EpisodeRecords, Experiment, ExperimentConfig, MetricsLog, RunDir, load_learner};
 use image::{DynamicImage, ImageFormat, RgbImage};
 use zip::write::{SimpleFileOptions, ZipWriter};

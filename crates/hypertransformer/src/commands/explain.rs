@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use ht_episodes::Split;
+use ht_files::durable;
 use ht_train::predict;
 use serde_json::json;
 
@@ -100,7 +101,7 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Outcome> {
 fn write(out: &Path, trained: &Trained, findings: &Findings) -> Result<PathBuf> {
     let save = |file: &str, bytes: &[u8]| {
         let path = out.join(file);
-        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
+        durable::replace_file(&path, bytes)
     };
     let sections = &findings.sections;
     for Figure { name, svg, png, .. } in sections.iter().flat_map(Section::figures) {

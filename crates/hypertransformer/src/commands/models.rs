@@ -16,6 +16,7 @@ use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use ht_cnn::NormStatistics;
 use ht_episodes::Split;
+use ht_files::{bounded, durable};
 use ht_train::{Calibration, CalibrationReport, RunDir, episode_logits, load_learner};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -28,6 +29,8 @@ use crate::progress::print;
 
 const FILES: [&str; 2] = ["parameters.safetensors", "manifest.json"];
 const CARD: &str = "model.json";
+/// Parameters of the largest generator, and their names.
+const MOST_BYTES: u64 = 2 << 30;
 
 /// What a model says about itself, besides its manifest.
 #[derive(Debug, Serialize, Deserialize)]
@@ -139,13 +142,13 @@ fn add(run: &Path, target: &Path, args: &ModelsArgs) -> Result<()> {
         );
     }
     let checkpoint = best_checkpoint(run)?;
-    let partial = target.with_extension("partial");
     // What an earlier try has left.
-    let _ = fs::remove_dir_all(&partial);
-    fs::create_dir_all(&partial).with_context(|| format!("cannot write {}", partial.display()))?;
+    durable::settle(target)?;
+    let partial = durable::partial(target);
+    durable::create_folder(&partial)?;
     for file in FILES {
-        fs::copy(checkpoint.join(file), partial.join(file))
-            .with_context(|| format!("cannot copy {file} to {}", partial.display()))?;
+        let bytes = bounded::read(&checkpoint.join(file), MOST_BYTES)?;
+        durable::write_file(&partial.join(file), &bytes)?;
     }
     let (calibration, calibration_report) = calibrated(run, args)?;
     let card = Card {
@@ -160,9 +163,8 @@ fn add(run: &Path, target: &Path, args: &ModelsArgs) -> Result<()> {
         calibration_report: Some(calibration_report),
     };
     let text = format!("{}\n", serde_json::to_string_pretty(&card)?);
-    fs::write(partial.join(CARD), text)
-        .and_then(|()| fs::rename(&partial, target))
-        .with_context(|| format!("cannot write {}", target.display()))
+    durable::write_file(&partial.join(CARD), text.as_bytes())?;
+    Ok(durable::commit_folder(&partial, target)?)
 }
 
 /// Temperature and thresholds from validation episodes, as many as the test has, and what they are

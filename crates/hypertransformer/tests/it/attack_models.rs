@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use ht_episodes::sha256;
+use ht_files::sha256;
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use ht_episodes::sha256;
+use ht_files::sha256;
 use serde_json::Value;
 
 use crate::support::{command, names, say, scratch, stderr};

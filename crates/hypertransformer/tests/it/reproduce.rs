@@ -89,8 +89,14 @@ fn rows_are_trained_once_and_written_into_the_document() {
         assert!(document.contains(part), "{document}");
     }
     assert!(!document.contains("old"));
-    let figure = fs::read_to_string(folder.path().join("figures/accuracy-channels.svg"));
-    assert!(figure.expect("drawn").contains("channels of the CNN"));
+    let figure = |name: &str| fs::read_to_string(folder.path().join("figures").join(name));
+    let hours = figure("accuracy-hours.svg").expect("drawn");
+    assert!(
+        hours.contains("hours of training") && hours.contains("further"),
+        "{hours}"
+    );
+    // All have as many channels: there is nothing to see.
+    assert!(figure("accuracy-channels.svg").is_err());
 
     // Each generator is tested under both statistics, on the same episodes.
     let run = Path::new(&runs).join("small").display().to_string();

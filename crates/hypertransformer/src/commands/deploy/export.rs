@@ -1,7 +1,8 @@
 //! `hypertransformer export`: one file of a bundle for another program.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use ht_bundle::{Bundle, Precision};
+use ht_files::durable;
 use serde_json::json;
 
 use crate::args::{ExportArgs, ExportFormat};
@@ -22,8 +23,7 @@ pub(crate) fn export(args: &ExportArgs) -> Result<Outcome> {
         ExportFormat::Onnx => bundle.onnx()?,
         ExportFormat::C => bundle.c_header(precision)?.into_bytes(),
     };
-    let context = || format!("cannot write {}", args.output.display());
-    std::fs::write(&args.output, &bytes).with_context(context)?;
+    durable::replace_file(&args.output, &bytes)?;
     if args.json {
         print(&json!({ "file": args.output, "bytes": bytes.len() }).to_string());
     } else {

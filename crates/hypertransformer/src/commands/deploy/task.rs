@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Tensor, TensorData};
 use ht_bundle::{Bundle, SupportImage};
-use ht_episodes::{ImageShape, Picture, SupportSet, class_folders, normalize_pixel, sha256};
+use ht_episodes::{ImageShape, Picture, SupportSet, class_folders, normalize_pixel};
+use ht_files::sha256;
 
 /// Names of the folder with pictures that have no label.
 const UNLABELLED: [&str; 2] = ["unlabelled", "unlabeled"];

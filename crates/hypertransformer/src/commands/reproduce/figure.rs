@@ -9,9 +9,13 @@ use plotters::prelude::*;
 use super::report::{Recorded, Results};
 use super::rows::Tables;
 
-/// Size of a panel, and panels side by side.
-const PANEL: (u32, u32) = (560, 380);
-const COLUMNS: usize = 2;
+/// Width of the plot and of the names beside it, in pixels.
+const PLOT: u32 = 620;
+const NAMES: u32 = 440;
+/// Height of a plot at least, of a name, and of what stands above the names.
+const LEAST_HEIGHT: u32 = 320;
+const NAME: u32 = 20;
+const ABOVE: u32 = 44;
 
 /// What a figure has on its horizontal axis.
 struct Axis {
@@ -43,7 +47,8 @@ const AXES: [Axis; 4] = [
     },
 ];
 
-/// Draws all figures into a folder: one for each axis, with a panel for each table.
+/// Draws all figures into a folder: one for each axis, with a panel for each table whose rows differ
+/// along it.
 pub(super) fn write_all(tables: &Tables, results: &Results, folder: &Path) -> Result<()> {
     let panels: Vec<Panel<'_>> = (tables.all.iter())
         .map(|table| Panel {
@@ -73,15 +78,53 @@ struct Panel<'a> {
     rows: Vec<&'a Recorded>,
 }
 
+impl Panel<'_> {
+    /// Whether there is anything to compare along an axis.
+    fn spreads(&self, axis: &Axis) -> bool {
+        let first = self.rows.first().map(|row| (axis.of)(row));
+        self.rows.iter().any(|row| Some((axis.of)(row)) != first)
+    }
+
+    fn height(&self) -> u32 {
+        LEAST_HEIGHT.max(ABOVE + NAME * (self.rows.len() as u32 + 1))
+    }
+}
+
 fn draw(panels: &[Panel<'_>], axis: &Axis, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    let n_rows = panels.len().div_ceil(COLUMNS);
-    let size = (PANEL.0 * COLUMNS as u32, PANEL.1 * n_rows as u32);
-    let area = SVGBackend::new(path, size).into_drawing_area();
+    let panels: Vec<&Panel<'_>> = panels.iter().filter(|panel| panel.spreads(axis)).collect();
+    if panels.is_empty() {
+        return Ok(());
+    }
+    let height = panels.iter().map(|panel| panel.height()).sum::<u32>();
+    let area = SVGBackend::new(path, (PLOT + NAMES, height)).into_drawing_area();
     area.fill(&WHITE)?;
-    for (panel, area) in panels.iter().zip(area.split_evenly((n_rows, COLUMNS))) {
-        draw_panel(panel, axis, &area)?;
+    let mut rest = area.clone();
+    for panel in panels {
+        let (top, below) = rest.split_vertically(panel.height());
+        let (plot, names) = top.split_horizontally(PLOT);
+        draw_panel(panel, axis, &plot)?;
+        draw_names(panel, &names)?;
+        rest = below;
     }
     area.present()?;
+    Ok(())
+}
+
+fn colour(at: usize) -> RGBAColor {
+    Palette99::pick(at).to_rgba()
+}
+
+/// The rows' names and accuracies, in the colours of their points.
+fn draw_names(
+    panel: &Panel<'_>,
+    area: &DrawingArea<SVGBackend<'_>, Shift>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    for (at, row) in panel.rows.iter().enumerate() {
+        let y = (ABOVE + NAME * at as u32) as i32;
+        area.draw(&Circle::new((8, y + 7), 4, colour(at).filled()))?;
+        let text = format!("{}  {:.2} ± {:.2}", row.id, row.accuracy, row.ci95);
+        area.draw(&Text::new(text, (20, y), ("sans-serif", 14)))?;
+    }
     Ok(())
 }
 
@@ -97,16 +140,14 @@ fn draw_panel(
     let lowest = rows.iter().map(|row| row.accuracy - row.ci95);
     let highest = rows.iter().map(|row| row.accuracy + row.ci95);
     let (lowest, highest) = (lowest.fold(100.0, f64::min), highest.fold(0.0, f64::max));
-    // Room for the names below the points: a line each.
-    let names = (highest - lowest).max(2.0) * (0.2 + 0.09 * rows.len() as f64);
     let mut chart = ChartBuilder::on(area)
         .margin(12)
-        .caption(panel.title, ("sans-serif", 14))
+        .caption(panel.title, ("sans-serif", 16))
         .x_label_area_size(36)
         .y_label_area_size(44)
         .build_cartesian_2d(
             (least.max(1e-3)..most).log_scale(),
-            (lowest - names).max(0.0)..(highest + 1.0).min(100.0),
+            (lowest - 1.0).max(0.0)..(highest + 1.0).min(100.0),
         )?;
     chart
         .configure_mesh()
@@ -114,22 +155,13 @@ fn draw_panel(
         .x_desc(axis.title)
         .y_desc("test accuracy, %, with 95 % intervals")
         .x_labels(6)
+        .label_style(("sans-serif", 13))
         .draw()?;
     for (at, row) in rows.iter().enumerate() {
-        let colour = Palette99::pick(at).to_rgba();
         let (x, y) = ((axis.of)(row), row.accuracy);
         let (low, high) = (y - row.ci95, y + row.ci95);
-        let bar = ErrorBar::new_vertical(x, low, y, high, colour.filled(), 8);
-        chart
-            .draw_series([bar])?
-            .label(&row.id)
-            .legend(move |at| Circle::new(at, 4, colour.filled()));
+        let bar = ErrorBar::new_vertical(x, low, y, high, colour(at).filled(), 8);
+        chart.draw_series([bar])?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
-        .label_font(("sans-serif", 11))
-        .background_style(WHITE.mix(0.8))
-        .draw()?;
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use ht_cnn::NormStatistics;
+use ht_files::durable;
 use serde::{Deserialize, Serialize};
 
 use super::rows::{Row, Tables};
@@ -93,16 +94,8 @@ impl Results {
     /// Writes the file, whole or not at all.
     pub(super) fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self)?;
-        replace(path, &format!("{text}\n"))
+        Ok(durable::replace_file(path, format!("{text}\n").as_bytes())?)
     }
-}
-
-/// Writes beside a file and renames.
-fn replace(path: &Path, text: &str) -> Result<()> {
-    let partial = path.with_extension("partial");
-    std::fs::write(&partial, text)
-        .and_then(|()| std::fs::rename(&partial, path))
-        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Puts the tables between their marks in the document.
@@ -124,7 +117,8 @@ pub(super) fn write_tables(tables: &Tables, results: &Results, document: &Path) 
         let lines = lines(&table.rows, results);
         let _ = write!(text, "\n### {}\n\n{HEAD}{lines}", table.title);
     }
-    replace(document, &format!("{before}{}\n{text}{after}", MARKS[0]))
+    let text = format!("{before}{}\n{text}{after}", MARKS[0]);
+    Ok(durable::replace_file(document, text.as_bytes())?)
 }
 
 const HEAD: &str = "| row | what | method, statistics | test accuracy | n | paper | behind | under the other statistics | episodes, hours |\n\

@@ -1,5 +1,5 @@
-//! Every write of the training side: a file or a folder is there whole or not at all, whenever
-//! the process or the machine stops.
+//! Every write: a file or a folder is there whole or not at all, whenever the process or the machine
+//! stops.
 //!
 //! ```text
 //! .NAME.partial    being written; renamed to NAME when it has reached the disk
@@ -8,13 +8,13 @@
 //! ```
 //!
 //! A rename is on the disk when its folder is. What a stopped process leaves behind is put right
-//! by [`recover`]. Each operation passes through [`attempt`], where tests make it fail.
+//! by [`settle`]. Each operation passes through [`attempt`], where tests make it fail.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::TrainError;
+use crate::FileError;
 
 const PARTIAL: &str = "partial";
 const REPLACED: &str = "replaced";
@@ -22,7 +22,7 @@ const REMOVED: &str = "removed";
 
 /// The only way to the disk.
 fn attempt<T>(operation: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    #[cfg(test)]
+    #[cfg(any(test, feature = "faults"))]
     faults::next()?;
     operation()
 }
@@ -34,21 +34,27 @@ fn beside(path: &Path, kind: &str) -> PathBuf {
 }
 
 /// Where the next version of a file or folder is written.
-pub(crate) fn partial(path: &Path) -> PathBuf {
+pub fn partial(path: &Path) -> PathBuf {
     beside(path, PARTIAL)
 }
 
 /// Makes a folder and those above it.
-pub(crate) fn create_folder(path: &Path) -> Result<(), TrainError> {
+///
+/// # Errors
+/// Whatever the system refuses.
+pub fn create_folder(path: &Path) -> Result<(), FileError> {
     if path.is_dir() {
         return Ok(());
     }
-    attempt(|| fs::create_dir_all(path)).map_err(|cause| TrainError::file("write", path, cause))?;
+    attempt(|| fs::create_dir_all(path)).map_err(|cause| FileError::new("write", path, cause))?;
     sync_folder(parent(path))
 }
 
 /// Writes a new file and waits until its bytes have reached the disk.
-pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+///
+/// # Errors
+/// Whatever the system refuses.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let write = || {
         let mut file = attempt(|| File::create(path))?;
         // In two halves, so that a fault can leave one.
@@ -57,11 +63,14 @@ pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
         attempt(|| file.write_all(second))?;
         attempt(|| file.sync_all())
     };
-    write().map_err(|cause| TrainError::file("write", path, cause))
+    write().map_err(|cause| FileError::new("write", path, cause))
 }
 
 /// Replaces a file, or makes it: at every moment it is the old or the new one.
-pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+///
+/// # Errors
+/// Whatever the system refuses.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let partial = partial(path);
     let replace = || {
         write_file(&partial, bytes)?;
@@ -74,18 +83,27 @@ pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), TrainError> 
 }
 
 /// Adds bytes to an open file.
-pub(crate) fn append(file: &mut File, path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    attempt(|| file.write_all(bytes)).map_err(|cause| TrainError::file("write", path, cause))
+///
+/// # Errors
+/// Whatever the system refuses.
+pub fn append(file: &mut File, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    attempt(|| file.write_all(bytes)).map_err(|cause| FileError::new("write", path, cause))
 }
 
 /// Waits until an open file has reached the disk.
-pub(crate) fn sync(file: &File, path: &Path) -> Result<(), TrainError> {
-    attempt(|| file.sync_all()).map_err(|cause| TrainError::file("write", path, cause))
+///
+/// # Errors
+/// Whatever the system refuses.
+pub fn sync(file: &File, path: &Path) -> Result<(), FileError> {
+    attempt(|| file.sync_all()).map_err(|cause| FileError::new("write", path, cause))
 }
 
 /// Puts a folder whose files have reached the disk in the place of `target`. One that is there
 /// already is removed only when the new one has its name.
-pub(crate) fn commit_folder(partial: &Path, target: &Path) -> Result<(), TrainError> {
+///
+/// # Errors
+/// Whatever the system refuses.
+pub fn commit_folder(partial: &Path, target: &Path) -> Result<(), FileError> {
     sync_folder(partial)?;
     let replaced = beside(target, REPLACED);
     let is_replaced = target.exists();
@@ -95,7 +113,7 @@ pub(crate) fn commit_folder(partial: &Path, target: &Path) -> Result<(), TrainEr
     }
     let renamed = rename(partial, target);
     if renamed.is_err() && is_replaced {
-        // The old one serves on; if not even this is possible, `recover` does it.
+        // The old one serves on; if not even this is possible, `settle` does it.
         let _ = rename(&replaced, target);
     }
     renamed?;
@@ -104,7 +122,10 @@ pub(crate) fn commit_folder(partial: &Path, target: &Path) -> Result<(), TrainEr
 }
 
 /// Removes a folder: nobody sees half of it.
-pub(crate) fn remove_folder(path: &Path) -> Result<(), TrainError> {
+///
+/// # Errors
+/// Whatever the system refuses.
+pub fn remove_folder(path: &Path) -> Result<(), FileError> {
     if !path.exists() {
         return Ok(());
     }
@@ -115,7 +136,10 @@ pub(crate) fn remove_folder(path: &Path) -> Result<(), TrainError> {
 }
 
 /// Removes a hidden file or folder, or nothing if it is not there.
-pub(crate) fn remove_at_once(path: &Path) -> Result<(), TrainError> {
+///
+/// # Errors
+/// Whatever the system refuses.
+pub fn remove_at_once(path: &Path) -> Result<(), FileError> {
     if path.symlink_metadata().is_err() {
         return Ok(());
     }
@@ -126,40 +150,51 @@ pub(crate) fn remove_at_once(path: &Path) -> Result<(), TrainError> {
             fs::remove_file(path)
         }
     };
-    attempt(remove).map_err(|cause| TrainError::file("remove", path, cause))
+    attempt(remove).map_err(|cause| FileError::new("remove", path, cause))
 }
 
-/// Puts right what a stopped process has left in a folder: unfinished files and folders are
-/// removed, and what was moved aside for a version that never came takes its name again.
-pub(crate) fn recover(folder: &Path) -> Result<(), TrainError> {
+/// Puts right what a stopped process has left of a file or folder: unfinished ones are removed, and
+/// what was moved aside for a version that never came takes its name again.
+///
+/// # Errors
+/// Whatever the system refuses.
+pub fn settle(path: &Path) -> Result<(), FileError> {
+    remove_at_once(&partial(path))?;
+    remove_at_once(&beside(path, REMOVED))?;
+    let replaced = beside(path, REPLACED);
+    if path.exists() || replaced.symlink_metadata().is_err() {
+        return remove_at_once(&replaced);
+    }
+    rename(&replaced, path)
+}
+
+/// [`settle`]s everything in a folder that is ours alone.
+///
+/// # Errors
+/// Whatever the system refuses.
+pub fn settle_all(folder: &Path) -> Result<(), FileError> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Ok(());
     };
     for path in entries.flatten().map(|entry| entry.path()) {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let Some((name, kind)) = name
+        let leftover = name
             .strip_prefix('.')
-            .and_then(|rest| rest.rsplit_once('.'))
-        else {
-            continue;
-        };
-        match kind {
-            PARTIAL | REMOVED => remove_at_once(&path)?,
-            REPLACED if folder.join(name).exists() => remove_at_once(&path)?,
-            REPLACED => rename(&path, &folder.join(name))?,
-            _ => {}
+            .and_then(|rest| rest.rsplit_once('.'));
+        if let Some((name, PARTIAL | REPLACED | REMOVED)) = leftover {
+            settle(&folder.join(name))?;
         }
     }
     Ok(())
 }
 
-/// Whether it is the name of something that [`recover`] removes.
-pub(crate) fn is_leftover(name: &str) -> bool {
+/// Whether it is the name of something that [`settle`] removes.
+pub fn is_leftover(name: &str) -> bool {
     name.starts_with('.') && name.ends_with(&format!(".{PARTIAL}"))
 }
 
-fn rename(from: &Path, to: &Path) -> Result<(), TrainError> {
-    attempt(|| fs::rename(from, to)).map_err(|cause| TrainError::file("write", to, cause))
+fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
+    attempt(|| fs::rename(from, to)).map_err(|cause| FileError::new("write", to, cause))
 }
 
 fn parent(path: &Path) -> &Path {
@@ -170,25 +205,25 @@ fn parent(path: &Path) -> &Path {
 }
 
 /// Names made, renamed and removed in a folder are on the disk when the folder is.
-fn sync_folder(path: &Path) -> Result<(), TrainError> {
+fn sync_folder(path: &Path) -> Result<(), FileError> {
     let sync = || match File::open(path) {
         Ok(folder) => folder.sync_all(),
         // Not every system opens folders; where it does not, it keeps their order itself.
         Err(_) if cfg!(not(unix)) => Ok(()),
         Err(cause) => Err(cause),
     };
-    attempt(sync).map_err(|cause| TrainError::file("write", path, cause))
+    attempt(sync).map_err(|cause| FileError::new("write", path, cause))
 }
 
 /// Operations that fail on demand, on the thread that asked for it.
-#[cfg(test)]
-pub(crate) mod faults {
+#[cfg(any(test, feature = "faults"))]
+pub mod faults {
     use std::cell::Cell;
     use std::io;
 
     /// What happens to the disk.
     #[derive(Clone, Copy, Debug)]
-    pub(crate) enum Fault {
+    pub enum Fault {
         /// Operation n fails, and those after it succeed.
         Once(u64),
         /// Operation n and all after it fail, as on a full disk or after a kill.
@@ -201,7 +236,7 @@ pub(crate) mod faults {
     }
 
     /// Runs `work` on a disk with a fault; returns also how many operations it asked for.
-    pub(crate) fn with<T>(fault: Option<Fault>, work: impl FnOnce() -> T) -> (T, u64) {
+    pub fn with<T>(fault: Option<Fault>, work: impl FnOnce() -> T) -> (T, u64) {
         FAULT.set(fault);
         COUNT.set(0);
         let result = work();
@@ -244,7 +279,7 @@ mod tests {
         }
         fs::write(path(".e.json.partial"), "{").expect("written");
         fs::write(path(".hidden"), "kept").expect("written");
-        recover(folder.path()).expect("recovered");
+        settle_all(folder.path()).expect("settled");
         let entries = fs::read_dir(folder.path()).expect("read");
         let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
         names.sort();
@@ -284,7 +319,7 @@ mod tests {
         for n in 0..n_operations {
             put(b"old").expect("written");
             let (result, _) = faults::with(Some(faults::Fault::From(n)), || put(b"new"));
-            recover(folder.path()).expect("recovered");
+            settle_all(folder.path()).expect("settled");
             let found = fs::read(target.join("file")).expect("it is there");
             assert!(
                 result.is_err() && (found == b"old" || found == b"new"),

@@ -1,18 +1,21 @@
-//! Reading files of a run or a model: they may come from a stranger, so their length is asked
+//! Reading files of a run, a model or a bundle: they may come from a stranger, so their length is asked
 //! before memory is taken for it.
 
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 
-use crate::TrainError;
+use crate::FileError;
 
 /// Configs, manifests and other files that people could read whole.
-pub(crate) const SMALL_FILE: u64 = 4 << 20;
+pub const SMALL_FILE: u64 = 4 << 20;
 
 /// Reads a file of at most `most` bytes.
-pub(crate) fn read(path: &Path, most: u64) -> Result<Vec<u8>, TrainError> {
-    let fail = |cause: &dyn std::fmt::Display| TrainError::file("read", path, cause);
+///
+/// # Errors
+/// A file that cannot be read, is longer, or is no regular file.
+pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
+    let fail = |cause: &dyn std::fmt::Display| FileError::new("read", path, cause);
     let too_long = |n_bytes: u64| fail(&format!("{n_bytes} bytes, expected at most {most}"));
     let metadata = fs::metadata(path).map_err(|cause| fail(&cause))?;
     if !metadata.is_file() {
@@ -36,7 +39,9 @@ pub(crate) fn read(path: &Path, most: u64) -> Result<Vec<u8>, TrainError> {
 }
 
 /// Reads a text of at most `most` bytes.
-pub(crate) fn read_text(path: &Path, most: u64) -> Result<String, TrainError> {
-    String::from_utf8(read(path, most)?)
-        .map_err(|_| TrainError::file("read", path, "no UTF-8 text"))
+///
+/// # Errors
+/// A file that cannot be read, is longer, or is no regular file.
+pub fn read_text(path: &Path, most: u64) -> Result<String, FileError> {
+    String::from_utf8(read(path, most)?).map_err(|_| FileError::new("read", path, "no UTF-8 text"))
 }
