@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A rename is on the disk when its folder is. What a stopped process leaves behind is put right
-//! by [`settle`]. Each operation passes through [`attempt`], where tests make it fail.
+//! by [`settle`]. Each operation passes through one function, where tests make it fail.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
