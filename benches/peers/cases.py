@@ -109,12 +109,12 @@ def chosen(name, formulations):
     return {name: formulations[name]}
 
 
-def report(framework, name, parameters, loss, times, episodes):
-    """One line; the first two steps warm up."""
+def report(framework, name, parameters, loss, times, episodes, unit="CPU-"):
+    """One line; the first two steps warm up. `unit` says which time it is, before "ms"."""
     median = sorted(times[2:])[len(times[2:]) // 2]
     print(
         f"{framework} {name}: {parameters} parameters, loss {loss:.3f}, "
-        f"{median / episodes * 1e3:.2f} CPU-ms an episode, "
-        f"{episodes / median:.1f} episodes per CPU-second",
+        f"{median / episodes * 1e3:.2f} {unit}ms an episode, "
+        f"{episodes / median:.1f} episodes per {unit}second",
         flush=True,
     )

@@ -6,6 +6,7 @@ come in three formulations: grouped, looped and im2col; learned ones in two memo
     pip install -r benches/peers/requirements.txt
     taskset -c 0 python benches/peers/pytorch.py --threads 1 --fused
     taskset -c 0 python benches/peers/pytorch.py --threads 1 --fused --case photographs
+    python benches/peers/pytorch.py --device cuda --fused --episodes 256
 """
 
 import time
@@ -165,9 +166,13 @@ class HyperTransformer(nn.Module):
 def main():
     parser = options(__doc__)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu", help="cpu: CPU time; cuda: time by the clock")
     parser.add_argument("--fused", action="store_true", help="Adam in one pass per parameter")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    torch.set_default_device(arguments.device)
+    is_cpu = arguments.device == "cpu"
+    clock = time.process_time if is_cpu else time.perf_counter
     torch.manual_seed(0)
     case = CASES[arguments.case]
     e = arguments.episodes or case.episodes
@@ -182,15 +187,18 @@ def main():
         optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=arguments.fused)
         times = []
         for _ in range(arguments.steps + 2):
-            started = time.process_time()
+            started = clock()
             logits = model(support, labels, query)
             loss = F.cross_entropy(logits.flatten(0, 1), targets.flatten())
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            times.append(time.process_time() - started)
+            if not is_cpu:
+                torch.cuda.synchronize()
+            times.append(clock() - started)
         parameters = sum(p.numel() for p in model.parameters())
-        report(f"torch {torch.__version__}", name, parameters, loss, times, e)
+        unit = "CPU-" if is_cpu else ""
+        report(f"torch {torch.__version__}", name, parameters, loss, times, e, unit)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,13 @@
 //! The one operation that costs: convolution, activation and pooling with another kernel for
 //! every episode, and the batch normalisation behind it.
 //!
-//! It is written once in ordinary tensor operations, for every device: a grouped convolution,
-//! one group per episode, so that a GPU sees few launches. Where the feature `flex` is on and
-//! the tensors are the CPU's, [`cpu`](crate::cpu) computes the same several times faster.
-//! Nothing outside this file knows which of the two runs.
+//! It is written once in [ordinary tensor operations](crate::ordinary), for every device. Where the
+//! feature `flex` is on and the tensors are the CPU's, [`cpu`](crate::cpu) computes the same several
+//! times faster. Nothing outside this file knows which of the two runs.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::{leaky_relu, relu};
-use burn::tensor::module::{batch_norm_train, conv2d, max_pool2d};
-use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 
+use crate::ordinary::ordinary_layer;
 use crate::{Activation, Activations, ConvSpec, Pooling};
 
 /// Added to the variance of the batch normalisation, as in the released code.
@@ -114,46 +111,6 @@ fn layer(operands: Operands, convolution: &Convolution) -> Tensor<5> {
         return crate::cpu::layer(operands, convolution);
     }
     ordinary_layer(operands, convolution)
-}
-
-/// The definition, on any device: episodes stand side by side in the channel axis, so that
-/// operations on channels are operations on episodes.
-pub(crate) fn ordinary_layer(operands: Operands, convolution: &Convolution) -> Tensor<5> {
-    let Operands {
-        images,
-        kernel,
-        bias,
-        affine,
-    } = operands;
-    let [_, _, h, w, b] = images.dims();
-    let [e, o, i, f, _] = kernel.dims();
-    let folded = images.permute([4, 0, 1, 2, 3]).reshape([b, e * i, h, w]);
-    let options =
-        ConvOptions::new_with_padding([convolution.stride; 2], convolution.padding, [1, 1], e);
-    let convolved = conv2d(
-        folded,
-        kernel.reshape([e * o, i, f, f]),
-        bias.map(|bias| bias.reshape([e * o])),
-        options,
-    );
-    let activated = match convolution.activation {
-        None => convolved,
-        Some(Activation::Relu) => relu(convolved),
-        Some(Activation::LeakyRelu) => leaky_relu(convolved, LEAKY_SLOPE),
-    };
-    let pooled = match convolution.pooling {
-        Pooling::Max => max_pool2d(activated, MaxPoolOptions::new([2, 2]).with_stride([2, 2])),
-        Pooling::None => activated,
-    };
-    let normalized = match affine {
-        None => pooled,
-        Some(Affine { scale, shift }) => {
-            let [scale, shift] = [scale, shift].map(|values| values.reshape([e * o]));
-            batch_norm_train(pooled, scale, shift, BATCH_NORM_EPSILON).output
-        }
-    };
-    let [_, _, h, w] = normalized.dims();
-    normalized.reshape([b, e, o, h, w]).permute([1, 2, 3, 4, 0])
 }
 
 #[cfg(all(test, feature = "flex"))]

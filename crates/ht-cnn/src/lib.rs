@@ -51,6 +51,7 @@ mod generated;
 mod geometry;
 mod layer;
 mod logits;
+mod ordinary;
 mod spec;
 mod weights;
 

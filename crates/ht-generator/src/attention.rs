@@ -10,6 +10,7 @@ use burn::tensor::{Bool, Tensor, s};
 
 #[cfg(feature = "flex")]
 use crate::cpu::PartKind;
+use crate::shared::dense;
 use crate::{AttentionWeighting, ParameterInit, PartCost, Pass};
 
 /// Subtracted from the score of a hidden token: its weight becomes exactly zero.
@@ -154,9 +155,9 @@ impl Attention {
             x.reshape([e, t, self.heads, columns / self.heads])
                 .swap_dims(1, 2)
         };
-        let q = split(self.query.forward(tokens));
-        let k = split(self.key.forward(source.clone()));
-        let v = split(self.value.forward(source));
+        let q = split(dense(&self.query, tokens));
+        let k = split(dense(&self.key, source.clone()));
+        let v = split(dense(&self.value, source));
         let [_, _, _, head_width] = q.dims();
         let mut scores = q.matmul(k.transpose()) / (head_width as f64).sqrt();
         if let Some(hidden) = hidden {
@@ -172,6 +173,6 @@ impl Attention {
         let mixed = weights.matmul(v);
         let [e, heads, t, value_width] = mixed.dims();
         let joined = mixed.swap_dims(1, 2).reshape([e, t, heads * value_width]);
-        self.output.forward(joined)
+        dense(&self.output, joined)
     }
 }

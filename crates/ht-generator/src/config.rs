@@ -197,7 +197,7 @@ pub struct WarmupHeadsConfig {
 }
 
 /// A generator that cannot be built.
-#[derive(Debug, PartialEq, thiserror::Error)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GeneratorError {
     /// A number outside its range.
     #[error("{key} is {value}, expected {expected}")]

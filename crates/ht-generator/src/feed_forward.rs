@@ -7,6 +7,7 @@ use burn::tensor::activation::{gelu, leaky_relu, relu};
 
 #[cfg(feature = "flex")]
 use crate::cpu::PartKind;
+use crate::shared::dense;
 use crate::{BlockActivation, ParameterInit, PartCost};
 
 /// Slope of the leaky ReLU for negative inputs, as in the released code.
@@ -60,13 +61,13 @@ impl FeedForward {
     /// # Shapes
     /// - `tokens`: `[E, T, D]`, returns the same
     pub fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
-        let inner = self.inner.forward(tokens);
+        let inner = dense(&self.inner, tokens);
         let activated = match self.activation {
             None => inner,
             Some(BlockActivation::Relu) => relu(inner),
             Some(BlockActivation::Gelu) => gelu(inner),
             Some(BlockActivation::LeakyRelu) => leaky_relu(inner, LEAKY_SLOPE),
         };
-        self.outer.forward(activated)
+        dense(&self.outer, activated)
     }
 }

@@ -33,6 +33,7 @@ mod init;
 mod layer_generator;
 mod pass;
 mod samples;
+mod shared;
 mod tokens;
 mod transformer;
 mod weight_source;

@@ -68,12 +68,12 @@ impl TokenEmbeddings {
         let [e, s, a] = features.dims();
         let weights = self.weights.val();
         let [g, embedding] = weights.dims();
-        let label_embeddings = self
-            .labels
-            .val()
-            .select(0, labels.reshape([e * s]))
-            .reshape([e, s, embedding]);
         let like_features = (&features.device(), features.dtype());
+        // A product with ones and zeros: the gradient of a selection is a loop on a GPU.
+        let codes = self.labels.val().unsqueeze::<3>();
+        let [_, n_codes, _] = codes.dims();
+        let is_label = labels.one_hot::<3>(n_codes).float().cast(features.dtype());
+        let label_embeddings = is_label.matmul(codes);
         let zeros = |rows, columns| Tensor::<3>::zeros([e, rows, columns], like_features);
         let mut samples = vec![label_embeddings, features];
         if width > embedding + a {

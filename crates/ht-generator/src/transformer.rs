@@ -10,6 +10,7 @@ use burn::tensor::{Bool, Tensor};
 
 #[cfg(feature = "flex")]
 use crate::cpu::{PartKind, encoder_part};
+use crate::shared::layer_norm;
 use crate::{
     Architecture, Attention, BlockActivation, FeedForward, LastBlock, NormOrder, ParameterInit,
     PartCost, Pass, TransformerConfig,
@@ -40,8 +41,8 @@ impl Residual {
     /// The tokens plus what `part` makes of them.
     fn around(&self, tokens: Tensor<3>, part: impl FnOnce(Tensor<3>) -> Tensor<3>) -> Tensor<3> {
         match self.order {
-            NormOrder::Pre => tokens.clone() + part(self.norm.forward(tokens)),
-            NormOrder::Post => self.norm.forward(tokens.clone() + part(tokens)),
+            NormOrder::Pre => tokens.clone() + part(layer_norm(&self.norm, tokens)),
+            NormOrder::Post => layer_norm(&self.norm, tokens.clone() + part(tokens)),
         }
     }
 }

@@ -54,7 +54,7 @@ pub(crate) fn serves(operands: &Operands) -> bool {
         && [images.dtype(), kernel.dtype()] == [DType::F32; 2]
 }
 
-/// As [`ordinary_layer`](crate::convolution::ordinary_layer).
+/// As [`ordinary_layer`](crate::ordinary::ordinary_layer).
 pub(crate) fn layer(operands: Operands, convolution: &Convolution) -> Tensor<5> {
     let Operands {
         images,
