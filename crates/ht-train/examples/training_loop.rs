@@ -22,7 +22,7 @@ fn main() -> Result<(), TrainError> {
     let model = config.new_learner(&autodiff)?;
     let mut parameters = to_vector(&config.new_learner(&device)?);
     let mut optimizer = MetaOptimizer::new(&config.optimizer);
-    for (step, micro_batches) in training_batches(&experiment, 0).enumerate() {
+    for (step, micro_batches) in training_batches(&experiment, 0, 1).enumerate() {
         let objective = Objective::at(config, step as u64);
         let result = meta_gradient(&model, &parameters, micro_batches, objective, &autodiff, 2);
         parameters = optimizer.step(1e-3, parameters, result.gradient.clone());

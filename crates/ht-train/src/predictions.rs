@@ -104,6 +104,7 @@ mod tests {
         let compute = Compute {
             device: Device::flex(),
             n_threads: 2,
+            n_loaders: 1,
         };
         let model = experiment
             .config

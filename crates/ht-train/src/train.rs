@@ -18,7 +18,7 @@ use crate::{
     meta_gradient,
 };
 
-/// Meta-batches that are made ahead of the step that needs them.
+/// Meta-batches that are made ahead of the step that needs them, but one for each loader at least.
 const PREFETCH_DEPTH: usize = 4;
 
 /// What a run computes on.
@@ -28,6 +28,8 @@ pub struct Compute {
     pub device: Device,
     /// Threads for independent micro-batches; 1 where the device is parallel itself.
     pub n_threads: usize,
+    /// Threads that make episodes ahead of the steps that need them.
+    pub n_loaders: usize,
 }
 
 /// What happens during training, for whoever watches.
@@ -132,7 +134,7 @@ pub fn train(
     });
 
     let is_tested = config.training.objective == TrainingObjective::Episodes;
-    let mut batches = training_batches(experiment, first_step);
+    let mut batches = training_batches(experiment, first_step, compute.n_loaders);
     let mut training = Training {
         experiment,
         run,
@@ -299,15 +301,22 @@ impl Training<'_> {
     }
 }
 
-/// The training episodes from `first_step` on, one meta-batch in micro-batches per step.
-pub fn training_batches(experiment: &Experiment, first_step: u64) -> Prefetch<Vec<CollatedBatch>> {
+/// The training episodes from `first_step` on, one meta-batch in micro-batches per step: the same
+/// with any number of threads that make them.
+pub fn training_batches(
+    experiment: &Experiment,
+    first_step: u64,
+    n_loaders: usize,
+) -> Prefetch<Vec<CollatedBatch>> {
     let sampler: EpisodeSampler = experiment.train_sampler.clone();
     let seed = experiment.config.seed;
     let training = experiment.config.training.clone();
     let TrainingConfig {
         steps, micro_batch, ..
     } = training;
-    Prefetch::new(first_step..steps, 1, PREFETCH_DEPTH, move |step| {
+    let n_loaders = n_loaders.max(1);
+    let depth = PREFETCH_DEPTH.div_ceil(n_loaders);
+    Prefetch::new(first_step..steps, n_loaders, depth, move |step| {
         let indices: Vec<u64> = step_episodes(&training, step).collect();
         indices
             .chunks(micro_batch)

@@ -60,6 +60,7 @@ fn a_checkpoint_of_every_format_loads_and_its_run_goes_on() {
         let compute = Compute {
             device,
             n_threads: 1,
+            n_loaders: 1,
         };
         let stop = AtomicBool::new(false);
         let outcome = train(

@@ -16,6 +16,10 @@ use ht_train::Compute;
 )))]
 compile_error!("turn on a backend: --features flex, ndarray, wgpu or cuda");
 
+/// Threads that make episodes for a GPU at most: each keeps a meta-batch in memory.
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+const MOST_LOADERS: usize = 8;
+
 /// A compiled backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DeviceName {
@@ -62,7 +66,8 @@ impl DeviceName {
         }
     }
 
-    /// The device, and how many threads make use of it.
+    /// The device, how many threads make use of it, and how many make episodes for it: one beside
+    /// the threads of a CPU, those that a GPU leaves free.
     #[cfg_attr(
         not(any(feature = "wgpu", feature = "cuda")),
         expect(
@@ -71,23 +76,32 @@ impl DeviceName {
         )
     )]
     pub(crate) fn compute(self, threads: Option<usize>) -> Result<Compute> {
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        let (device, default_threads) = match self {
+        let (device, default_threads, n_loaders) = match self {
             #[cfg(feature = "flex")]
-            Self::Flex => (Device::flex(), cores()),
+            Self::Flex => (Device::flex(), cores(), 1),
             #[cfg(feature = "ndarray")]
             #[expect(deprecated, reason = "the second CPU backend until Burn 0.23")]
-            Self::Ndarray => (Device::ndarray(), cores()),
+            Self::Ndarray => (Device::ndarray(), cores(), 1),
             #[cfg(feature = "wgpu")]
-            Self::Wgpu => (wgpu()?, 1),
+            Self::Wgpu => (wgpu()?, 1, loaders_for_a_gpu()),
             #[cfg(feature = "cuda")]
-            Self::Cuda => (cuda()?, 1),
+            Self::Cuda => (cuda()?, 1, loaders_for_a_gpu()),
         };
         Ok(Compute {
             device,
             n_threads: threads.unwrap_or(default_threads).max(1),
+            n_loaders,
         })
     }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+fn loaders_for_a_gpu() -> usize {
+    cores().saturating_sub(1).clamp(1, MOST_LOADERS)
 }
 
 /// The best adapter: a GPU, or software where there is none.

@@ -48,6 +48,8 @@ fn go(
     let compute = Compute {
         device: Device::flex(),
         n_threads,
+        // As many, so that neither number changes a bit.
+        n_loaders: n_threads,
     };
     let stop = AtomicBool::new(false);
     train(experiment, &run, &compute, bad_steps, &stop, observe)

@@ -109,7 +109,7 @@ fn measure_steps(experiment: &Experiment, compute: &Compute, n_steps: usize) -> 
     let mut optimizer = MetaOptimizer::new(&config.optimizer);
     let mut wall = Vec::with_capacity(n_steps);
     let mut cpu = Vec::with_capacity(n_steps);
-    let mut batches = training_batches(experiment, 0);
+    let mut batches = training_batches(experiment, 0, compute.n_loaders);
     for step in 0..(WARM_UP_STEPS + n_steps) as u64 {
         // From asking for the episodes to the new parameters: what is waited for counts.
         let (started, cpu_before) = (Instant::now(), ProcessTime::now());
