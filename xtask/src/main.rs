@@ -28,6 +28,7 @@ cargo xtask COMMAND
   kill-test [--kills N] [--seed S]
                               training killed N times (30) ends as if it had not been
   fuzz [--seconds N]          changed files for each reader, N seconds (10) each
+  fuzz --guided [--seconds N] the same led by coverage, with cargo-fuzz
   tidy                        the rules of the house, in seconds
   bench step [--json]         the rate of training steps against the floor (bench --help)
   bench [FILTER]              criterion benches

@@ -8,37 +8,13 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ht_bundle::{Bundle, MANIFEST_FILE, Precision, WEIGHTS_FILE};
-use ht_files::sha256;
+use ht_bundle::{Bundle, MANIFEST_FILE, WEIGHTS_FILE};
 
+use crate::reading::{device_files, exercise, manifest_for, mend_length};
 use crate::sample::{self, Numbers};
 
 /// Values that are at the edge of something.
 const EDGES: [u8; 8] = [0, 1, 2, 15, 16, 127, 128, 255];
-
-/// Reads a device file and does with it all that can be done. Returns whether it was accepted.
-fn exercise(file: &[u8]) -> bool {
-    let Ok(cnn) = ht_runtime::Cnn::parse(file) else {
-        return false;
-    };
-    for index in [0, cnn.n_labels() - 1, cnn.n_labels(), usize::MAX] {
-        assert_eq!(cnn.label(index).is_some(), index < cnn.n_labels());
-    }
-    // What is accepted ends; what takes long is not run here.
-    if cnn.workspace_len() > 1 << 20 || cnn.multiply_adds() > 1 << 22 {
-        return true;
-    }
-    let mut workspace = vec![f32::NAN; cnn.workspace_len()];
-    let mut network = cnn.load(&mut workspace).expect("the stated length");
-    let image: Vec<u8> = (0..cnn.image().len()).map(|n| (n * 37) as u8).collect();
-    let mut logits = vec![0.0; cnn.n_labels()];
-    network
-        .classify(&image, &mut logits)
-        .expect("the stated shapes");
-    cnn.probabilities(&mut logits);
-    assert!(cnn.decide(&logits).label < cnn.n_labels());
-    true
-}
 
 /// Changes a file: bytes, edges, its end, parts of it in another place.
 fn damage(file: &mut Vec<u8>, numbers: &mut Numbers) {
@@ -63,23 +39,6 @@ fn damage(file: &mut Vec<u8>, numbers: &mut Numbers) {
             }
         }
     }
-}
-
-/// States the length that the file has, so that the parts behind the header are read.
-fn mend_length(file: &mut [u8]) {
-    let len = (file.len() as u32).to_le_bytes();
-    if let Some(stated) = file.get_mut(32..36) {
-        stated.copy_from_slice(&len);
-    }
-}
-
-fn device_files() -> Vec<Vec<u8>> {
-    let bundles = [sample::paper(5), sample::mixed()];
-    let files = |bundle: &Bundle| {
-        [Precision::Float32, Precision::Int8]
-            .map(|precision| bundle.device_file(precision).expect("a network"))
-    };
-    bundles.iter().flat_map(files).collect()
 }
 
 /// Tries until a number of cases, or the time of `HT_FUZZ_SECONDS`, is over.
@@ -143,14 +102,7 @@ fn what_once_failed_is_tried_again() {
 fn damage_weights(folder: &Path, bytes: &[u8], manifest: &str, numbers: &mut Numbers) {
     let mut file = bytes.to_vec();
     damage(&mut file, numbers);
-    let (digest, before) = (sha256(&file), sha256(bytes));
-    let entry =
-        |len: usize, digest: &str| format!("\"bytes\": {len},\n      \"sha256\": \"{digest}\"");
-    let mended = manifest.replace(&entry(bytes.len(), &before), &entry(file.len(), &digest));
-    assert!(
-        mended != manifest || file == bytes,
-        "the digest was not found"
-    );
+    let mended = manifest_for(manifest, bytes, &file);
     fs::write(folder.join(WEIGHTS_FILE), file).expect("a file");
     fs::write(folder.join(MANIFEST_FILE), mended).expect("a file");
 }

@@ -7,5 +7,6 @@ mod folder;
 mod hostile;
 mod int8;
 mod onnx;
+mod reading;
 mod runtime;
 mod sample;

@@ -114,19 +114,19 @@ pub(crate) const READERS: [Reader; 13] = [
     Reader {
         name: "manifest",
         words: JSON_WORDS,
-        seeds: || vec![fixture("manifest.json")],
+        seeds: || vec![MANIFEST.to_vec()],
         read: read_manifest,
     },
     Reader {
         name: "safetensors",
         words: JSON_WORDS,
-        seeds: || vec![fixture("parameters.safetensors")],
+        seeds: || vec![PARAMETERS.to_vec()],
         read: read_parameters,
     },
     Reader {
         name: "metrics",
         words: JSON_WORDS,
-        seeds: || vec![run_file("metrics.jsonl")],
+        seeds: || vec![METRICS.to_vec()],
         read: read_metrics,
     },
     Reader {
@@ -139,14 +139,14 @@ pub(crate) const READERS: [Reader; 13] = [
 
 const SMOKE: &str = include_str!("../../../../configs/smoke.toml");
 
-fn run_file(name: &str) -> Vec<u8> {
-    let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-2");
-    fs::read(run.join(name)).expect("the fixture")
+macro_rules! run_file {
+    ($name:literal) => {
+        include_bytes!(concat!("../fixtures/format-2/", $name))
+    };
 }
-
-fn fixture(name: &str) -> Vec<u8> {
-    run_file(&format!("checkpoints/step-00000002/{name}"))
-}
+const METRICS: &[u8] = run_file!("metrics.jsonl");
+const MANIFEST: &[u8] = run_file!("checkpoints/step-00000002/manifest.json");
+const PARAMETERS: &[u8] = run_file!("checkpoints/step-00000002/parameters.safetensors");
 
 fn npy() -> Vec<u8> {
     let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 3, 8, 8), }\n";
@@ -283,24 +283,19 @@ fn parse(bytes: &[u8]) -> bool {
 }
 
 fn read_manifest(folder: &Path, bytes: &[u8]) -> bool {
-    let original: serde_json::Value =
-        serde_json::from_slice(&fixture("manifest.json")).expect("JSON");
+    let original: serde_json::Value = serde_json::from_slice(MANIFEST).expect("JSON");
     let changed = serde_json::from_slice::<serde_json::Value>(bytes);
     // Another config can ask for a model of any size, which is no matter of reading.
     if changed.is_ok_and(|changed| changed["config"] != original["config"]) {
         return false;
     }
     write(&folder.join("manifest.json"), bytes);
-    write(
-        &folder.join("parameters.safetensors"),
-        &fixture("parameters.safetensors"),
-    );
+    write(&folder.join("parameters.safetensors"), PARAMETERS);
     load_learner(folder, &Device::flex()).is_ok()
 }
 
 fn read_parameters(folder: &Path, bytes: &[u8]) -> bool {
-    let mut manifest: serde_json::Value =
-        serde_json::from_slice(&fixture("manifest.json")).expect("JSON");
+    let mut manifest: serde_json::Value = serde_json::from_slice(MANIFEST).expect("JSON");
     manifest["parameters_sha256"] = sha256(bytes).into();
     write(
         &folder.join("manifest.json"),
