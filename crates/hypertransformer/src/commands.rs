@@ -41,6 +41,9 @@ fn experiment_config(path: Option<&Path>, overrides: &[Override]) -> Result<Expe
 
 /// The best checkpoint of a run; damaged ones are named and the one before is used.
 fn best_checkpoint(run: &Path) -> Result<PathBuf> {
+    if models::is_model(run) {
+        return Ok(run.to_owned());
+    }
     Ok(RunDir::best_checkpoint(run, &mut |error| {
         say(&format!("skipped: {error}"));
     })?)

@@ -117,18 +117,24 @@ pub(super) fn calibration_lines(
         || "no other classes to measure them on".to_owned(),
         |share| {
             format!(
-                "{:.2} ± {:.2} % of the images of {} classes accepted where {:.1}{} were allowed; \
+                "{:.2} ± {:.2} % of the images of {} classes accepted where {:.1}{}; \
                  {:.2} ± {:.2} % of query images",
                 share.mean,
                 share.ci95,
                 share.classes,
                 100.0 * calibration.false_accept_rate,
-                calibration.fitted_on.map_or_else(String::new, |fitted_on| {
-                    format!(
-                        " ± {:.2} (from {} classes)",
-                        fitted_on.ci95, fitted_on.classes
-                    )
-                }),
+                calibration.fitted_on.map_or_else(
+                    || " were allowed".to_owned(),
+                    |fitted_on| {
+                        format!(
+                            " ± {:.2} (from {} classes) were allowed, {:+.2} ± {:.2} apart",
+                            fitted_on.ci95,
+                            fitted_on.classes,
+                            share.mean - fitted_on.mean,
+                            share.ci95_of_difference(&fitted_on)
+                        )
+                    }
+                ),
                 report.accepts.mean,
                 report.accepts.ci95,
             )

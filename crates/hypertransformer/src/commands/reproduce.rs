@@ -13,17 +13,17 @@ use anyhow::{Context, Result, bail};
 use ht_cnn::NormStatistics;
 use ht_episodes::Split;
 use ht_train::{
-    BadSteps, EpisodeRecords, Experiment, ExperimentConfig, RunDir, RunInfo, StartPart,
-    TrainOutcome, TrainReport, load_learner, measure, start_from,
+    BadSteps, EpisodeRecords, Experiment, ExperimentConfig, RunDir, StartPart, TrainOutcome,
+    TrainReport, load_learner, measure,
 };
 use serde_json::json;
 
 use self::report::{OtherStatistics, Recorded, Results};
 use self::rows::{Row, Tables};
-use super::best_checkpoint;
 use super::stop_signal::StopSignal;
-use super::train::{run_info, watched};
+use super::train::{begin, run_info, watched};
 use super::{Outcome, absolute};
+use super::{best_checkpoint, models};
 use crate::args::ReproduceArgs;
 use crate::progress::{print, say};
 
@@ -158,30 +158,21 @@ fn open(
     if path.join("config.toml").exists() {
         return Ok(RunDir::open(path)?);
     }
-    let info = run_info(data, args.compute.device);
-    let Some(start) = &row.start else {
-        let run = RunDir::create(path, &info)?;
-        run.begin(config)?;
-        return Ok(run);
-    };
-    let other = args.runs.join(start);
-    if RunDir::report(&other)?.is_none() {
+    let start = row.place_to_start(&args.runs);
+    if let Some(place) = &start
+        && !models::is_model(place)
+        && RunDir::report(place)?.is_none()
+    {
         bail!(
-            "{} starts from {start}, which is not done: run that row first",
-            row.id
+            "{} starts from {}, which is not there or not done: run that row first",
+            row.id,
+            row.start_name().unwrap_or_default()
         );
     }
-    let checkpoint = absolute(&best_checkpoint(&other)?)?;
-    let info = RunInfo {
-        start: Some(checkpoint.clone()),
-        start_part: Some(StartPart::All),
-        ..info
-    };
-    let run = RunDir::create(path, &info)?;
+    let start = start.as_deref().map(|place| (place, StartPart::All));
+    let info = run_info(data, args.compute.device);
     let device = args.compute.device.compute(args.compute.threads)?.device;
-    start_from(&run, &checkpoint, StartPart::All, config, &device).inspect_err(|_| run.remove())?;
-    run.begin(config)?;
-    Ok(run)
+    begin(path, info, start, config, &device)
 }
 
 fn data_folder(row: &Row, args: &ReproduceArgs) -> Result<Option<PathBuf>> {
@@ -248,7 +239,7 @@ fn recorded(row: &Row, report: &TrainReport, args: &ReproduceArgs) -> Result<Rec
         cnn_multiply_adds: spec.n_multiply_adds(),
         config: row.config.clone(),
         set: row.set.clone(),
-        start: row.start.clone(),
+        start: row.start_name(),
         seed: config.seed,
         train_episodes: report.train_episodes,
         hours: report.train_seconds / 3600.0,

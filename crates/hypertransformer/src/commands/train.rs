@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use burn::tensor::Device;
 use ht_train::{
     BadSteps, Compute, Experiment, ExperimentConfig, RunDir, RunInfo, StartPart, TrainError,
     TrainOutcome, TrainReport, start_from, train,
@@ -39,27 +40,12 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
         RunDir::open(&path)?
     } else {
         let other = match (&args.start, &args.image_encoder_from) {
-            (Some(run), _) => Some((run, StartPart::All)),
-            (None, Some(run)) => Some((run, StartPart::ImageEncoder)),
+            (Some(run), _) => Some((run.as_path(), StartPart::All)),
+            (None, Some(run)) => Some((run.as_path(), StartPart::ImageEncoder)),
             (None, None) => None,
         };
-        let start = match other {
-            Some((run, part)) => Some((absolute(&best_checkpoint(run)?)?, part)),
-            None => None,
-        };
-        let info = RunInfo {
-            start: start.as_ref().map(|(checkpoint, _)| checkpoint.clone()),
-            start_part: start.as_ref().map(|&(_, part)| part),
-            ..run_info(data, args.compute.device)
-        };
-        let run = RunDir::create(&path, &info)?;
-        if let Some((checkpoint, part)) = start {
-            let device = &compute.device;
-            start_from(&run, &checkpoint, part, &experiment.config, device)
-                .inspect_err(|_| run.remove())?;
-        }
-        run.begin(&experiment.config)?;
-        run
+        let info = run_info(data, args.compute.device);
+        begin(&path, info, other, &experiment.config, &compute.device)?
     };
     let stop = StopSignal::listen()?;
     let bad_steps = if args.skip_bad_steps {
@@ -98,6 +84,31 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
             Ok(Outcome::Stopped(stop.exit_code()))
         }
     }
+}
+
+/// Makes a run that starts from nothing or from a part of another run or model.
+pub(super) fn begin(
+    path: &Path,
+    info: RunInfo,
+    start: Option<(&Path, StartPart)>,
+    config: &ExperimentConfig,
+    device: &Device,
+) -> Result<RunDir> {
+    let Some((place, part)) = start else {
+        let run = RunDir::create(path, &info)?;
+        run.begin(config)?;
+        return Ok(run);
+    };
+    let checkpoint = absolute(&best_checkpoint(place)?)?;
+    let info = RunInfo {
+        start: Some(checkpoint.clone()),
+        start_part: Some(part),
+        ..info
+    };
+    let run = RunDir::create(path, &info)?;
+    start_from(&run, &checkpoint, part, config, device).inspect_err(|_| run.remove())?;
+    run.begin(config)?;
+    Ok(run)
 }
 
 /// Trains and shows how far it is.

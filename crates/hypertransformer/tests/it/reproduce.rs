@@ -111,6 +111,24 @@ fn rows_are_trained_once_and_written_into_the_document() {
     let further = &first["rows"][2];
     assert_eq!(further["start"], "small");
     assert_ne!(further["parameters_sha256"], small["parameters_sha256"]);
+    // One that goes on from the model of a row is the same as one that goes on from the row.
+    let models = here("models");
+    fs::create_dir(&models).expect("made");
+    json(&[
+        "models", "--folder", &models, "--add", &run, "--name", "small",
+    ]);
+    let from_model = format!(
+        "\n[[table.row]]\nid = 'from-model'\ntitle = 'gone on from a model'\n\
+         config = 'configs/smoke.toml'\nstart_model = '{models}/small'\n"
+    );
+    fs::write(&table, format!("{ROWS}{from_model}")).expect("written");
+    let rows = json(&reproduce(&["from-model"]));
+    let from_model = &rows["rows"][3];
+    assert_eq!(from_model["start"], format!("{models}/small"));
+    assert_eq!(
+        from_model["parameters_sha256"],
+        further["parameters_sha256"]
+    );
 
     // What is done is left alone, and what is recorded is found again.
     let output = command(&reproduce(&["small"])).output().expect("started");
@@ -137,7 +155,7 @@ fn rows_are_trained_once_and_written_into_the_document() {
 
     error(
         &reproduce(&["nothing"]),
-        &["no row nothing", "small, other, further, absent"],
+        &["no row nothing", "small, other, further, absent, from-model"],
     );
     error(
         &reproduce(&["absent"]),

@@ -36,11 +36,7 @@ impl Factory {
         let card = models::is_model(place)
             .then(|| Card::read(place))
             .transpose()?;
-        let checkpoint = match &card {
-            Some(_) => place.to_owned(),
-            None => best_checkpoint(place)?,
-        };
-        let (mut learner, config, info) = load_learner(&checkpoint, device)?;
+        let (mut learner, config, info) = load_learner(&best_checkpoint(place)?, device)?;
         // A CNN that leaves home sees one picture at a time.
         if learner.spec().norm_statistics != NormStatistics::Support {
             say(&format!(

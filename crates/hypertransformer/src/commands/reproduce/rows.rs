@@ -28,9 +28,24 @@ pub(super) struct Row {
     pub(super) against: Option<String>,
     /// The row whose best checkpoint it starts from, or none for random parameters.
     pub(super) start: Option<String>,
+    /// The model that it starts from instead.
+    pub(super) start_model: Option<PathBuf>,
 }
 
 impl Row {
+    /// The run or model that it starts from.
+    pub(super) fn place_to_start(&self, runs: &Path) -> Option<PathBuf> {
+        let run = self.start.as_ref().map(|start| runs.join(start));
+        run.or_else(|| self.start_model.clone())
+    }
+
+    /// What it starts from, for whoever reads the results.
+    pub(super) fn start_name(&self) -> Option<String> {
+        let model = self.start_model.as_ref();
+        let model = model.map(|model| model.display().to_string());
+        self.start.clone().or(model)
+    }
+
     /// The experiment with its changes.
     pub(super) fn experiment(&self) -> Result<ExperimentConfig> {
         let overrides = self
@@ -79,6 +94,13 @@ impl Tables {
             if row.id.is_empty() || !is_name || !ids.insert(&row.id) {
                 bail!(
                     "{}: row id {:?} is no plain name of its own",
+                    path.display(),
+                    row.id
+                );
+            }
+            if row.start.is_some() && row.start_model.is_some() {
+                bail!(
+                    "{}: row {} has start and start_model, expected one of them",
                     path.display(),
                     row.id
                 );
