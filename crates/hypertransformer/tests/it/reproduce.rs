@@ -155,7 +155,10 @@ fn rows_are_trained_once_and_written_into_the_document() {
 
     error(
         &reproduce(&["nothing"]),
-        &["no row nothing", "small, other, further, absent, from-model"],
+        &[
+            "no row nothing",
+            "small, other, further, absent, from-model",
+        ],
     );
     error(
         &reproduce(&["absent"]),
