@@ -128,6 +128,23 @@ fn draw_names(
     Ok(())
 }
 
+/// Where the axis is labelled: at the values themselves where they are few whole numbers and far enough
+/// apart, else at 1, 2 and 5 times the powers of ten between `least` and `most`.
+fn ticks(values: impl Iterator<Item = f64>, least: f64, most: f64) -> Vec<f64> {
+    let mut distinct: Vec<f64> = values.collect();
+    distinct.sort_by(f64::total_cmp);
+    distinct.dedup();
+    let apart = |pair: &[f64]| pair[1] > 1.15 * pair[0];
+    let is_whole = |value: &f64| value.fract() == 0.0;
+    if distinct.len() <= 6 && distinct.iter().all(is_whole) && distinct.windows(2).all(apart) {
+        return distinct;
+    }
+    (-3..9)
+        .flat_map(|power| [1.0, 2.0, 5.0].map(|factor| factor * 10f64.powi(power)))
+        .filter(|tick| (least..most).contains(tick))
+        .collect()
+}
+
 fn draw_panel(
     panel: &Panel<'_>,
     axis: &Axis,
@@ -146,7 +163,9 @@ fn draw_panel(
         .x_label_area_size(36)
         .y_label_area_size(44)
         .build_cartesian_2d(
-            (least.max(1e-3)..most).log_scale(),
+            (least.max(1e-3)..most)
+                .log_scale()
+                .with_key_points(ticks(xs(), least, most)),
             (lowest - 1.0).max(0.0)..(highest + 1.0).min(100.0),
         )?;
     chart
@@ -154,7 +173,7 @@ fn draw_panel(
         .light_line_style(WHITE)
         .x_desc(axis.title)
         .y_desc("test accuracy, %, with 95 % intervals")
-        .x_labels(6)
+        .x_label_formatter(&ToString::to_string)
         .label_style(("sans-serif", 13))
         .draw()?;
     for (at, row) in rows.iter().enumerate() {
@@ -164,4 +183,19 @@ fn draw_panel(
         chart.draw_series([bar])?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_axis_is_labelled_at_its_values_or_at_round_numbers() {
+        let few = [8.0, 8.0, 16.0, 4.0];
+        assert_eq!(ticks(few.into_iter(), 2.8, 25.6), [4.0, 8.0, 16.0]);
+        for hours in [[0.2, 0.21, 1.4], [0.2, 0.7, 1.4]] {
+            let ticks = ticks(hours.into_iter(), 0.14, 2.24);
+            assert_eq!(ticks, [0.2, 0.5, 1.0, 2.0]);
+        }
+    }
 }
