@@ -14,7 +14,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use ht_bundle::{Bundle, GOLDEN_FILE, MANIFEST_FILE, WEIGHTS_FILE};
+use ht_bundle::MANIFEST_FILE;
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
 use tempfile::TempDir;
 
@@ -25,12 +25,7 @@ static FOLDER: LazyLock<TempDir> = LazyLock::new(|| TempDir::new().expect("a fol
 static WHOLE: LazyLock<(PathBuf, &str)> = LazyLock::new(|| {
     let folder = FOLDER.path().join("cnn");
     sample::mixed().write(&folder).expect("a folder");
-    let file = match READER {
-        "bundle-weights" => WEIGHTS_FILE,
-        "bundle-golden" => GOLDEN_FILE,
-        _ => MANIFEST_FILE,
-    };
-    (folder, file)
+    (folder, reading::changed_file(READER))
 });
 static SEEDS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     if READER == "device-file" {
@@ -52,15 +47,7 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     }
     let (folder, file) = &*WHOLE;
-    let (whole, manifest) = (&SEEDS[0], &*MANIFEST);
-    if *file != MANIFEST_FILE {
-        let manifest = reading::manifest_for(manifest, whole, bytes);
-        fs::write(folder.join(MANIFEST_FILE), manifest).expect("written");
-    }
-    fs::write(folder.join(file), bytes).expect("written");
-    if let Ok(bundle) = Bundle::read(folder) {
-        bundle.verify().expect("a bundle that was read");
-    }
+    reading::exercise_bundle(folder, file, &MANIFEST, &SEEDS[0], bytes);
 });
 
 fuzz_mutator!(|bytes: &mut [u8], size: usize, max_size: usize, seed: u32| {

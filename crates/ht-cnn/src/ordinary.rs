@@ -25,13 +25,13 @@ const LEAST_GROUP: usize = 16;
 /// - returns: `[E, O, H', W', B]`
 pub(crate) fn ordinary_layer(operands: Operands, convolution: &Convolution) -> Tensor<5> {
     let [e, _, _, _, b] = operands.images.dims();
-    let groups = (1..=b / LEAST_GROUP).rev().find(|n| b.is_multiple_of(*n));
-    match groups {
-        Some(groups) if e == 1 && groups > 1 && operands.affine.is_none() => {
-            grouped_layer(operands, convolution, groups)
+    if e == 1 && operands.affine.is_none() {
+        let groups = (2..=b / LEAST_GROUP).rev().find(|n| b.is_multiple_of(*n));
+        if let Some(groups) = groups {
+            return grouped_layer(operands, convolution, groups);
         }
-        _ => batched_layer(operands, convolution),
     }
+    batched_layer(operands, convolution)
 }
 
 /// One kernel for all images, without normalisation.

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use ht_bundle::{Bundle, MANIFEST_FILE, WEIGHTS_FILE};
 
-use crate::reading::{device_files, exercise, manifest_for, mend_length};
+use crate::reading::{
+    changed_file, device_files, exercise, exercise_bundle, manifest_for, mend_length,
+};
 use crate::sample::{self, Numbers};
 
 /// Values that are at the edge of something.
@@ -96,6 +98,34 @@ fn what_once_failed_is_tried_again() {
         tried += 1;
     }
     assert!(tried > 0);
+}
+
+#[test]
+fn what_guided_fuzzing_found_is_tried_again() {
+    let found = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/found");
+    let scratch = tempfile::tempdir().expect("a folder");
+    let folder = scratch.path().join("cnn");
+    for reader in ["bundle-manifest", "bundle-weights", "bundle-golden"] {
+        let _ = fs::remove_dir_all(&folder);
+        sample::mixed().write(&folder).expect("a folder");
+        let file = changed_file(reader);
+        let manifest = fs::read_to_string(folder.join(MANIFEST_FILE)).expect("a manifest");
+        let whole = fs::read(folder.join(file)).expect("a file");
+        let files = fs::read_dir(found.join(reader)).into_iter().flatten();
+        for path in files.flatten().map(|entry| entry.path()) {
+            let bytes = fs::read(path).expect("a file");
+            exercise_bundle(&folder, file, &manifest, &whole, &bytes);
+        }
+        // The file as it is: so that this reads something where nothing was found.
+        exercise_bundle(&folder, file, &manifest, &whole, &whole);
+        assert!(Bundle::read(&folder).is_ok(), "{reader}");
+    }
+    for entry in fs::read_dir(found.join("device-file"))
+        .into_iter()
+        .flatten()
+    {
+        exercise(&fs::read(entry.expect("a file").path()).expect("a file"));
+    }
 }
 
 /// Writes a damaged file of a bundle, with the digest that the manifest then needs.

@@ -1,6 +1,9 @@
 //! What is done with the files of a stranger: they are read and, if they are accepted, used.
 
-use ht_bundle::{Bundle, Precision};
+use std::fs;
+use std::path::Path;
+
+use ht_bundle::{Bundle, GOLDEN_FILE, MANIFEST_FILE, Precision, WEIGHTS_FILE};
 use ht_files::sha256;
 
 use crate::sample;
@@ -47,7 +50,34 @@ pub(crate) fn mend_length(file: &mut [u8]) {
     }
 }
 
-/// The manifest of a bundle whose weights are others.
+/// The file of a bundle that a fuzz program changes.
+pub(crate) fn changed_file(reader: &str) -> &'static str {
+    match reader {
+        "bundle-weights" => WEIGHTS_FILE,
+        "bundle-golden" => GOLDEN_FILE,
+        _ => MANIFEST_FILE,
+    }
+}
+
+/// Reads a bundle one of whose files is another; `manifest` and `whole` are what they were.
+pub(crate) fn exercise_bundle(
+    folder: &Path,
+    file: &str,
+    manifest: &str,
+    whole: &[u8],
+    bytes: &[u8],
+) {
+    if file != MANIFEST_FILE {
+        let manifest = manifest_for(manifest, whole, bytes);
+        fs::write(folder.join(MANIFEST_FILE), manifest).expect("written");
+    }
+    fs::write(folder.join(file), bytes).expect("written");
+    if let Ok(bundle) = Bundle::read(folder) {
+        bundle.verify().expect("a bundle that was read");
+    }
+}
+
+/// The manifest of a bundle of which a file is another.
 pub(crate) fn manifest_for(manifest: &str, before: &[u8], after: &[u8]) -> String {
     let entry = |bytes: &[u8]| {
         let (len, digest) = (bytes.len(), sha256(bytes));

@@ -10,6 +10,7 @@ mod rows;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use burn::tensor::Device;
 use ht_cnn::NormStatistics;
 use ht_episodes::Split;
 use ht_train::{
@@ -128,7 +129,7 @@ fn finished(
     let data = data_folder(row, args)?;
     let compute = args.compute.device.compute(args.compute.threads)?;
     let experiment = Experiment::resolve(config, data.as_deref())?;
-    let run = open(row, path, &experiment.config, data, args)?;
+    let run = open(row, path, &experiment.config, data, args, &compute.device)?;
     say(&format!("{}: training in {}", row.id, path.display()));
     match watched(&experiment, &run, &compute, BadSteps::Stop, stop)? {
         TrainOutcome::Finished(report) => Ok(Some(report)),
@@ -154,6 +155,7 @@ fn open(
     config: &ExperimentConfig,
     data: Option<PathBuf>,
     args: &ReproduceArgs,
+    device: &Device,
 ) -> Result<RunDir> {
     if path.join("config.toml").exists() {
         return Ok(RunDir::open(path)?);
@@ -171,8 +173,7 @@ fn open(
     }
     let start = start.as_deref().map(|place| (place, StartPart::All));
     let info = run_info(data, args.compute.device);
-    let device = args.compute.device.compute(args.compute.threads)?.device;
-    begin(path, info, start, config, &device)
+    begin(path, info, start, config, device)
 }
 
 fn data_folder(row: &Row, args: &ReproduceArgs) -> Result<Option<PathBuf>> {

@@ -35,6 +35,28 @@ config = 'configs/omniglot-5way-1shot.toml'
 data = 'omniglot'
 ";
 
+/// The options that keep a test away from the repository's own rows.
+fn places<'a>(
+    runs: &'a str,
+    table: &'a str,
+    results: &'a str,
+    document: &'a str,
+    figures: &'a str,
+) -> [&'a str; 10] {
+    [
+        "--runs",
+        runs,
+        "--table",
+        table,
+        "--results",
+        results,
+        "--document",
+        document,
+        "--figures",
+        figures,
+    ]
+}
+
 #[test]
 fn rows_are_trained_once_and_written_into_the_document() {
     let (folder, runs) = scratch();
@@ -48,18 +70,7 @@ fn rows_are_trained_once_and_written_into_the_document() {
         here("doc.md"),
         here("figures"),
     );
-    let places = [
-        "--runs",
-        &runs,
-        "--table",
-        &table,
-        "--results",
-        &results,
-        "--document",
-        &document,
-        "--figures",
-        &figures,
-    ];
+    let places = places(&runs, &table, &results, &document, &figures);
     let reproduce = |args: &[&'static str]| [&["reproduce"], args, &places[..]].concat();
 
     error(
@@ -193,18 +204,7 @@ fn a_row_that_goes_on_from_a_model_is_the_one_that_goes_on_from_its_run() {
     fs::write(&table, format!("{ROWS}{from_model}")).expect("written");
     fs::write(&document, "<!-- rows -->\n<!-- /rows -->\n").expect("written");
     fs::create_dir(&models).expect("made");
-    let places = [
-        "--runs",
-        &runs,
-        "--table",
-        &table,
-        "--results",
-        &results,
-        "--document",
-        &document,
-        "--figures",
-        &figures,
-    ];
+    let places = places(&runs, &table, &results, &document, &figures);
     let reproduce = |args: &[&'static str]| [&["reproduce"], args, &places[..]].concat();
 
     error(
