@@ -3,8 +3,8 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use ht_cnn::{
-    Activations, BatchStatistics, CnnSpec, GeneratedCnn, LayerWeights, LogitsWeights,
-    NormStatistics, PartialWeights, flatten_features,
+    BatchStatistics, CnnSpec, GeneratedCnn, LayerWeights, LogitsWeights, NormStatistics,
+    PartialWeights, SupportPass, flatten_features,
 };
 use ht_episodes::SupportSet;
 use ht_generator::{ConvParameters, ParameterInit};
@@ -19,7 +19,7 @@ pub(crate) struct Body {
 
 /// What the support images become behind the last convolution.
 #[derive(Clone, Debug)]
-pub(crate) struct SupportPass {
+pub(crate) struct SeenSupport {
     /// `[E, S, P]`.
     pub(crate) features: Tensor<3>,
     /// Of each layer, where the query pass needs them.
@@ -61,7 +61,7 @@ impl Body {
     pub(crate) fn cnn(
         &self,
         support: &SupportSet,
-        seen: SupportPass,
+        seen: SeenSupport,
         logits: LogitsWeights,
     ) -> GeneratedCnn {
         let [n_episodes, _] = support.labels.dims();
@@ -75,7 +75,7 @@ impl Body {
     }
 
     /// Applies the layers to the support images.
-    pub(crate) fn support_pass(&self, support: &SupportSet) -> SupportPass {
+    pub(crate) fn support_pass(&self, support: &SupportSet) -> SeenSupport {
         let [n_episodes, _] = support.labels.dims();
         support_pass(&self.spec, &self.weights(n_episodes), support)
     }
@@ -86,17 +86,13 @@ pub(crate) fn support_pass(
     spec: &CnnSpec,
     layers: &[LayerWeights],
     support: &SupportSet,
-) -> SupportPass {
-    let images = Activations::from_images(support.images.clone());
-    let mut activations = images.hide(support.hidden.clone());
-    let mut statistics = Vec::new();
-    for (l, weights) in layers.iter().enumerate() {
-        let (next, kept) = spec.support_layer(l, activations, weights);
-        activations = next;
-        statistics.extend(kept);
+) -> SeenSupport {
+    let mut pass = SupportPass::new(spec, support.images.clone(), support.hidden.clone());
+    for weights in layers {
+        pass.apply(weights);
     }
-    SupportPass {
-        features: flatten_features(activations, spec.features),
-        statistics: (!statistics.is_empty()).then_some(statistics),
+    SeenSupport {
+        features: flatten_features(pass.activations().clone(), spec.features),
+        statistics: pass.into_statistics(),
     }
 }

@@ -13,7 +13,7 @@ use ht_cnn::{CnnSpec, GeneratedCnn, LayerWeights, LogitsWeights, logits};
 use ht_episodes::SupportSet;
 
 use crate::InnerSteps;
-use crate::body::{Body, SupportPass, support_pass};
+use crate::body::{Body, SeenSupport, support_pass};
 use crate::head::Head;
 use crate::targets::Targets;
 
@@ -54,7 +54,7 @@ impl Maml {
             logits: self.start.weights(n_episodes),
         };
         let weights = start.zip(&self.descend(spec, &start, support), &AdaptedByGiven);
-        let SupportPass { statistics, .. } = support_pass(spec, &weights.layers, support);
+        let SeenSupport { statistics, .. } = support_pass(spec, &weights.layers, support);
         GeneratedCnn {
             spec: spec.clone(),
             layers: weights.layers,

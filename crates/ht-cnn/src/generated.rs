@@ -2,10 +2,9 @@
 
 use burn::tensor::{Bool, Tensor};
 
-use crate::layer::conv_layer_with_statistics;
 use crate::{
-    Activations, BatchStatistics, CnnSpec, LayerWeights, LogitsWeights, NormStatistics,
-    Normalization, conv_layer, flatten_features, logits,
+    Activations, BatchStatistics, CnnSpec, LayerWeights, LogitsWeights, Normalization, conv_layer,
+    flatten_features, logits,
 };
 
 /// E CNNs of the same shape with different weights.
@@ -17,7 +16,8 @@ pub struct GeneratedCnn {
     pub layers: Vec<LayerWeights>,
     /// Weights of the logits layer.
     pub logits: LogitsWeights,
-    /// Support statistics of each convolution layer, under [`NormStatistics::Support`].
+    /// Statistics of each convolution layer for the query images; none where they bring their own
+    /// ([`NormStatistics::QueryBatch`](crate::NormStatistics::QueryBatch)).
     pub statistics: Option<Vec<BatchStatistics>>,
     /// `[E, N]`, true for labels that no class of the episode has: their logits are
     /// [`ABSENT_LOGIT`]. None where all labels are used.
@@ -78,29 +78,6 @@ impl GeneratedCnn {
                 let shape = logits.dims();
                 let absent = absent.clone().unsqueeze_dim::<3>(1).expand(shape);
                 logits.mask_fill(absent, ABSENT_LOGIT)
-            }
-        }
-    }
-}
-
-impl CnnSpec {
-    /// Applies layer `layer` to the support images, as the generator does between layers,
-    /// and keeps their statistics if the query pass will need them.
-    pub fn support_layer(
-        &self,
-        layer: usize,
-        activations: Activations,
-        weights: &LayerWeights,
-    ) -> (Activations, Option<BatchStatistics>) {
-        let spec = &self.layers[layer];
-        match self.norm_statistics {
-            NormStatistics::QueryBatch => {
-                let next = conv_layer(activations, weights, spec, Normalization::OwnBatch);
-                (next, None)
-            }
-            NormStatistics::Support => {
-                let (next, statistics) = conv_layer_with_statistics(activations, weights, spec);
-                (next, Some(statistics))
             }
         }
     }

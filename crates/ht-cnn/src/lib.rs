@@ -53,6 +53,7 @@ mod layer;
 mod logits;
 mod ordinary;
 mod spec;
+mod support;
 mod weights;
 
 pub use activations::Activations;
@@ -66,4 +67,5 @@ pub use logits::{flatten_features, logits};
 pub use spec::{
     Activation, CnnConfig, CnnSpec, ConvSpec, Features, NormStatistics, Padding, Pooling,
 };
+pub use support::SupportPass;
 pub use weights::{LayerWeights, LogitsWeights, PartialWeights};

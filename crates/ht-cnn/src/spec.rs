@@ -69,6 +69,9 @@ pub enum NormStatistics {
     QueryBatch,
     /// The support images: each query image is classified alone.
     Support,
+    /// The support images and copies of them, moved in four directions: the same with less
+    /// accident where the images are few.
+    ShiftedSupport,
 }
 
 impl NormStatistics {
@@ -77,7 +80,13 @@ impl NormStatistics {
         match self {
             Self::QueryBatch => "query-batch",
             Self::Support => "support",
+            Self::ShiftedSupport => "shifted-support",
         }
+    }
+
+    /// Whether each query image is classified alone.
+    pub fn is_of_support(self) -> bool {
+        self != Self::QueryBatch
     }
 }
 

@@ -30,19 +30,14 @@ pub fn quarter_turn<T: Copy>(image: &[T], shape: ImageShape, turns: u8) -> Vec<T
         "quarter turns need square images"
     );
     let side = shape.height;
-    let source = |row: usize, column: usize| match turns % 4 {
-        0 => (row, column),
-        1 => (column, side - 1 - row),
-        2 => (side - 1 - row, side - 1 - column),
-        _ => (side - 1 - column, row),
-    };
     let mut turned = Vec::with_capacity(image.len());
     for plane in image.chunks_exact(side * side) {
-        for row in 0..side {
-            for column in 0..side {
-                let (from_row, from_column) = source(row, column);
-                turned.push(plane[from_row * side + from_column]);
-            }
+        let column = |number: usize| plane[number..].iter().step_by(side);
+        match turns % 4 {
+            0 => turned.extend_from_slice(plane),
+            1 => (0..side).rev().for_each(|n| turned.extend(column(n))),
+            2 => turned.extend(plane.iter().rev()),
+            _ => (0..side).for_each(|n| turned.extend(column(n).rev())),
         }
     }
     turned
@@ -53,8 +48,11 @@ pub fn quarter_turn<T: Copy>(image: &[T], shape: ImageShape, turns: u8) -> Vec<T
 /// # Shapes
 /// - `image`: C · H · W bytes or floats, returns the same.
 pub fn mirror<T: Copy>(image: &[T], shape: ImageShape) -> Vec<T> {
-    let rows = image.chunks_exact(shape.width);
-    rows.flat_map(|row| row.iter().rev()).copied().collect()
+    let mut mirrored = Vec::with_capacity(image.len());
+    for row in image.chunks_exact(shape.width) {
+        mirrored.extend(row.iter().rev());
+    }
+    mirrored
 }
 
 #[cfg(test)]

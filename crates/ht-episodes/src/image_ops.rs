@@ -1,6 +1,7 @@
 //! Operations on one image, as the released code computes them: pure functions from a
 //! picture and its parameters to a picture, so that what an episode shows can be checked.
 
+pub mod affine;
 pub mod geometric;
 pub mod photo;
 pub mod tone;

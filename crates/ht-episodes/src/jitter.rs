@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::EpisodeError;
-use crate::image_ops::{Picture, geometric};
+use crate::image_ops::{Picture, affine};
 
 /// How far each image may be changed, in training.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,13 +84,14 @@ impl DrawnJitter {
         // How far the place in the picture moves for a step down or right in the result.
         let down = [cos / height, (slant * cos - sin) / width];
         let right = [sin / height, (slant * sin + cos) / width];
-        geometric::sample_affine(picture, down, right, self.shift)
+        affine::sample_affine(picture, down, right, self.shift)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image_ops::geometric;
     use crate::{ImageShape, random};
 
     const STILL: DrawnJitter = DrawnJitter {

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor, assert_shape};
 use ht_cnn::{
-    Activations, CnnSpec, GeneratedCnn, NormStatistics, SliceGrid, flatten_features, logits,
+    CnnSpec, GeneratedCnn, NormStatistics, SliceGrid, SupportPass, flatten_features, logits,
 };
 use ht_episodes::SupportSet;
 
@@ -156,13 +156,14 @@ impl WeightGenerator {
             .reduce(|[a, b], [c, d]| [a + c, b + d])
             .unwrap_or_default();
         let logits = PartCost::inner(n_query * spec.ways * spec.n_features());
+        let n_passing = 1 + spec.norm_statistics.further_images();
         EpisodeCost {
             image_encoder: encoder
                 .map(|encoder| encoder.cost(sides, n_support))
                 .unwrap_or_default(),
             activation_encoders,
             transformers,
-            support_layers: cnn_layers(spec, n_support),
+            support_layers: cnn_layers(spec, n_support * n_passing),
             query_layers: cnn_layers(spec, n_query) + logits,
         }
     }
@@ -187,23 +188,19 @@ impl WeightGenerator {
             labels: support.labels.clone(),
             hidden: support.hidden.clone(),
         };
-        let images = Activations::from_images(support.images.clone());
-        let mut activations = images.hide(self.left_out(support));
+        let mut seen = SupportPass::new(&self.spec, support.images.clone(), self.left_out(support));
 
         let mut layers = Vec::with_capacity(self.layers.len());
         let mut query_weights = Vec::with_capacity(self.layers.len());
-        let mut statistics = Vec::new();
         for (l, source) in self.layers.iter().enumerate() {
             let parts = pass.within(format_args!("layer_{}", l + 1), |pass| {
                 let spec = &self.spec.layers[l];
-                let parts = source.parts(&activations, &samples, spec, pass);
+                let parts = source.parts(seen.activations(), &samples, spec, pass);
                 let weights = parts.support_weights(e);
-                let (next, kept) = self.spec.support_layer(l, activations.clone(), &weights);
-                activations = next;
-                statistics.extend(kept);
+                seen.apply(&weights);
                 query_weights.push(parts.query_weights(e).unwrap_or(weights));
                 if pass.is_traced() {
-                    pass.note("activations", &activations.clone().into_images());
+                    pass.note("activations", &seen.activations().clone().into_images());
                 }
                 parts
             });
@@ -211,9 +208,10 @@ impl WeightGenerator {
         }
 
         let [support_logits, query_logits] = pass.within(format_args!("logits"), |pass| {
-            let weights = self.logits.weights(&activations, &samples, pass);
+            let activations = seen.activations();
+            let weights = self.logits.weights(activations, &samples, pass);
             if pass.is_traced() {
-                let features = flatten_features(activations, self.spec.features);
+                let features = flatten_features(activations.clone(), self.spec.features);
                 pass.note("activations", &logits(features, &weights[0]));
             }
             weights
@@ -222,7 +220,7 @@ impl WeightGenerator {
             spec: self.spec.clone(),
             layers: query_weights,
             logits: query_logits,
-            statistics: (!statistics.is_empty()).then_some(statistics),
+            statistics: seen.into_statistics(),
             absent: support.absent.clone(),
         };
         Generation {

@@ -234,6 +234,7 @@ pub(crate) struct ExplainArgs {
 pub(crate) enum NormName {
     QueryBatch,
     Support,
+    ShiftedSupport,
 }
 
 impl From<NormName> for NormStatistics {
@@ -241,6 +242,7 @@ impl From<NormName> for NormStatistics {
         match name {
             NormName::QueryBatch => Self::QueryBatch,
             NormName::Support => Self::Support,
+            NormName::ShiftedSupport => Self::ShiftedSupport,
         }
     }
 }

@@ -159,39 +159,6 @@ fn an_episode_alone_gives_what_it_gives_in_a_meta_batch() {
 }
 
 #[test]
-fn both_sources_of_statistics_agree_on_the_support_set_itself() {
-    let device = Device::flex();
-    let config = CnnConfig {
-        norm_statistics: NormStatistics::Support,
-        ..CnnConfig::default()
-    };
-    let spec = CnnSpec::new(&config, drawing(3), 5).expect("fits");
-    let mut cnn = cnn(&spec, 2, &device);
-    let images = wave([2, 6, 3, 28, 28], 0.4, &device);
-    let own_batch = cnn.forward(images.clone());
-    let mut activations = Activations::from_images(images.clone());
-    let mut statistics = Vec::new();
-    for layer in 0..spec.layers.len() {
-        let (next, kept) = spec.support_layer(layer, activations, &cnn.layers[layer]);
-        activations = next;
-        statistics.push(kept.expect("support statistics are kept"));
-    }
-    cnn.statistics = Some(statistics);
-    let tolerance = Tolerance::absolute(2e-3);
-    let given = cnn.forward(images.clone());
-    given
-        .into_data()
-        .assert_approx_eq::<f32>(&own_batch.into_data(), tolerance);
-
-    // With support statistics a query image does not depend on its neighbours.
-    let first = cnn.forward(images.clone()).narrow(1, 0, 1);
-    let alone = cnn.forward(images.narrow(1, 0, 1));
-    alone
-        .into_data()
-        .assert_approx_eq::<f32>(&first.into_data(), Tolerance::absolute(1e-4));
-}
-
-#[test]
 fn gradients_reach_every_weight() {
     let device = Device::flex().autodiff();
     let spec = CnnSpec::new(&CnnConfig::default(), drawing(1), 5).expect("fits");

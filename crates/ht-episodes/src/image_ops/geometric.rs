@@ -31,61 +31,6 @@ pub fn rotate(picture: &Picture, angle: f32) -> Picture {
     })
 }
 
-/// Reads each pixel of the result at a place of the picture, between pixels by the bilinear
-/// rule; outside it is zero.
-///
-/// The place moves by `rows` for a step down and by `columns` for a step to the right, each
-/// (down, right), around the centre; `shift` is in parts of H and W.
-#[must_use]
-pub fn sample_affine(
-    picture: &Picture,
-    rows: [f32; 2],
-    columns: [f32; 2],
-    shift: [f32; 2],
-) -> Picture {
-    let shape = picture.shape();
-    let (height, width) = (shape.height as i32, shape.width as i32);
-    let centre = [height, width].map(|side| (side - 1) as f32 / 2.0);
-    // The frame's index of the pixel at or before a place, and the rest of the way to the next one.
-    let split = |at: f32, side: i32| {
-        let at = at.clamp(-1.0, side as f32);
-        // Faster than the library's floor, which has to be called.
-        let whole = at as i32;
-        let whole = (whole - i32::from(whole as f32 > at)).min(side - 1);
-        ((whole + 1) as usize, at - whole as f32)
-    };
-    // A frame of zeros around the plane saves asking for each pixel whether it is there.
-    let stride = shape.width + 2;
-    let mut framed = vec![0.0; (shape.height + 2) * stride];
-    let mut values = vec![0.0; shape.len()];
-    let planes = picture.values().chunks_exact(shape.height * shape.width);
-    let results = values.chunks_exact_mut(shape.height * shape.width);
-    for (plane, result) in planes.zip(results) {
-        let rows_of_frame = framed.chunks_exact_mut(stride).skip(1);
-        for (row, framed) in plane.chunks_exact(shape.width).zip(rows_of_frame) {
-            framed[1..=shape.width].copy_from_slice(row);
-        }
-        for (row, result) in result.chunks_exact_mut(shape.width).enumerate() {
-            let down = row as f32 - centre[0] - shift[0] * height as f32;
-            let left = -centre[1] - shift[1] * width as f32;
-            let mut y = centre[0] + down * rows[0] + left * columns[0];
-            let mut x = centre[1] + down * rows[1] + left * columns[1];
-            for value in result {
-                // On the frame or beyond it is zero.
-                let (top, below) = split(y, height);
-                let (start, right) = split(x, width);
-                let first = &framed[top * stride + start..][..2];
-                let second = &framed[(top + 1) * stride + start..][..2];
-                let upper = first[0] + (first[1] - first[0]) * right;
-                let lower = second[0] + (second[1] - second[0]) * right;
-                *value = upper + (lower - upper) * below;
-                (y, x) = (y + columns[0], x + columns[1]);
-            }
-        }
-    }
-    Picture::new(shape, values)
-}
-
 /// Shifts down by `rows` · H and right by `columns` · W pixels, rounded towards zero; what
 /// leaves at one side comes in at the other.
 #[must_use]

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::photo::{self, Photo};
-use super::{Picture, geometric, tone};
+use super::{Picture, affine, geometric, tone};
 use crate::ImageShape;
 
 const SIDE: usize = 6;
@@ -38,7 +38,59 @@ fn sorted(picture: &Picture) -> Vec<Vec<f32>> {
         .collect()
 }
 
+/// The bilinear rule at one place of a plane, asking for each pixel whether it is there.
+fn bilinear(plane: &[f32], [height, width]: [usize; 2], [y, x]: [f64; 2]) -> f64 {
+    let pixel = |y: f64, x: f64| {
+        let is_there = y >= 0.0 && x >= 0.0 && y < height as f64 && x < width as f64;
+        is_there.then(|| f64::from(plane[y as usize * width + x as usize]))
+    };
+    let mut sum = 0.0;
+    for (row, part) in [
+        (y.floor(), 1.0 + y.floor() - y),
+        (y.floor() + 1.0, y - y.floor()),
+    ] {
+        for (column, of_it) in [
+            (x.floor(), 1.0 + x.floor() - x),
+            (x.floor() + 1.0, x - x.floor()),
+        ] {
+            sum += part * of_it * pixel(row, column).unwrap_or(0.0);
+        }
+    }
+    sum
+}
+
 proptest! {
+    #[test]
+    fn an_affine_map_reads_by_the_bilinear_rule(
+        picture in pictures(),
+        rows in [-2.0..2.0f32, -2.0..2.0],
+        columns in [-2.0..2.0f32, -2.0..2.0],
+        shift in [-2.0..2.0f32, -2.0..2.0],
+    ) {
+        // Not square: two channels of 4 x 9 pixels instead of 6 x 6.
+        let sides = [4, 9];
+        let shape = ImageShape { channels: 2, height: 4, width: 9 };
+        let picture = Picture::new(shape, picture.into_values());
+        let ours = affine::sample_affine(&picture, rows, columns, shift);
+        prop_assert_eq!(ours.shape(), shape);
+        let planes = picture.values().chunks(36).zip(ours.values().chunks(36));
+        for (plane, ours) in planes {
+            for (i, &value) in ours.iter().enumerate() {
+                let at = |axis: usize| {
+                    let centre = sides.map(|side: usize| (side as f64 - 1.0) / 2.0);
+                    let step = |which: usize, index: usize| {
+                        index as f64 - centre[which] - f64::from(shift[which]) * sides[which] as f64
+                    };
+                    centre[axis]
+                        + step(0, i / 9) * f64::from(rows[axis])
+                        + step(1, i % 9) * f64::from(columns[axis])
+                };
+                let expected = bilinear(plane, sides, [at(0), at(1)]);
+                prop_assert!((f64::from(value) - expected).abs() < 0.02, "{} {}", value, expected);
+            }
+        }
+    }
+
     #[test]
     fn four_quarter_turns_are_none(picture in pictures(), turns in 0..8u8) {
         let turned = geometric::quarter_turns(&picture, turns);
