@@ -30,14 +30,17 @@ fn config(norm: NormOrder) -> TransformerConfig {
 
 fn transformers(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("transformer");
-    for (layer, tokens, width) in [("convolution layer", 28, 104), ("logits layer", 40, 73)] {
+    for (layer, tokens, wanted, width) in [
+        ("convolution layer", 28, 8, 104),
+        ("logits layer", 40, 20, 73),
+    ] {
         for (name, norm) in [("pre", NormOrder::Pre), ("post", NormOrder::Post)] {
             let forward = |device: &Device| {
                 let model =
                     Transformer::new(&config(norm), width, &mut ParameterInit::new(1, 0, device));
                 let shape = [EPISODES, tokens, width];
                 let tokens = Tensor::<3>::random(shape, Distribution::Default, device);
-                move || model.forward(tokens.clone(), None, &mut Pass::evaluation())
+                move || model.forward(tokens.clone(), wanted, None, &mut Pass::evaluation())
             };
             let evaluate = forward(&Device::flex());
             group.bench_function(format!("{layer}, {name}, forward"), |bencher| {

@@ -115,15 +115,16 @@ impl Attention {
         })
     }
 
-    /// Multiply-adds for `t` tokens that attend to as many.
-    pub(crate) fn cost(&self, t: usize) -> PartCost {
-        let layers = [&self.query, &self.key, &self.value, &self.output];
-        let dense: usize = layers
-            .map(|layer| layer.weight.shape().num_elements())
-            .iter()
-            .sum();
+    /// Multiply-adds for `t` tokens that attend to `t_source`.
+    pub(crate) fn cost(&self, t: usize, t_source: usize) -> PartCost {
+        let dense = |layers: [&Linear; 2]| -> usize {
+            let sizes = layers.map(|layer| layer.weight.shape().num_elements());
+            sizes.iter().sum()
+        };
+        let projections =
+            t * dense([&self.query, &self.output]) + t_source * dense([&self.key, &self.value]);
         let [query_key, value] = self.head_widths();
-        PartCost::inner(t * dense + t * t * self.heads * (query_key + value))
+        PartCost::inner(projections + t * t_source * self.heads * (query_key + value))
     }
 
     /// D.

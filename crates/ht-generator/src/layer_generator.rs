@@ -133,7 +133,8 @@ impl LayerGenerator {
     pub(crate) fn cost(&self, input: Geometry, s: usize, is_image: bool) -> [PartCost; 2] {
         let encoder = self.activation_encoder.as_ref();
         let encoder = encoder.map(|encoder| encoder.cost(input, s, is_image));
-        let transformer = self.transformer.cost(self.grid.slices.count + s);
+        let n_slices = self.grid.slices.count;
+        let transformer = self.transformer.cost(n_slices + s, n_slices);
         [encoder.unwrap_or_default(), transformer]
     }
 
@@ -159,11 +160,9 @@ impl LayerGenerator {
         pass.note("tokens", &tokens);
         let SliceGrid { count, len } = self.grid.slices;
         let hidden = samples.hidden_tokens(count);
-        let tokens = self.transformer.forward(tokens, hidden.as_ref(), pass);
+        let tokens = (self.transformer).forward(tokens, count, hidden.as_ref(), pass);
         let behind_embedding = self.grid.width - self.embedding_width;
-        let blocks = tokens
-            .narrow(1, 0, count)
-            .narrow(2, self.embedding_width, behind_embedding);
+        let blocks = tokens.narrow(2, self.embedding_width, behind_embedding);
         pass.note("blocks", &blocks);
         blocks.narrow(2, 0, len)
     }

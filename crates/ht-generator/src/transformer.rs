@@ -34,17 +34,36 @@ impl Residual {
 
     /// The same in the loops for CPU tensors, or none where they do not serve.
     #[cfg(feature = "flex")]
-    fn around_on_cpu(&self, tokens: &Tensor<3>, part: &PartKind<'_>) -> Option<Tensor<3>> {
-        encoder_part(tokens, &self.norm, self.order, part)
+    fn around_on_cpu(
+        &self,
+        tokens: &Tensor<3>,
+        n_wanted: usize,
+        part: &PartKind<'_>,
+    ) -> Option<Tensor<3>> {
+        encoder_part(tokens, n_wanted, &self.norm, self.order, part)
     }
 
-    /// The tokens plus what `part` makes of them.
-    fn around(&self, tokens: Tensor<3>, part: impl FnOnce(Tensor<3>) -> Tensor<3>) -> Tensor<3> {
+    /// The first `n_wanted` tokens plus what `part` makes of all of them.
+    fn around(
+        &self,
+        tokens: Tensor<3>,
+        n_wanted: usize,
+        part: impl FnOnce(Tensor<3>) -> Tensor<3>,
+    ) -> Tensor<3> {
+        let kept = first(tokens.clone(), n_wanted);
         match self.order {
-            NormOrder::Pre => tokens.clone() + part(layer_norm(&self.norm, tokens)),
-            NormOrder::Post => layer_norm(&self.norm, tokens.clone() + part(tokens)),
+            NormOrder::Pre => kept + part(layer_norm(&self.norm, tokens)),
+            NormOrder::Post => layer_norm(&self.norm, kept + part(tokens)),
         }
     }
+}
+
+/// The first `n` tokens.
+fn first(tokens: Tensor<3>, n: usize) -> Tensor<3> {
+    if tokens.dims()[1] == n {
+        return tokens;
+    }
+    tokens.narrow(1, 0, n)
 }
 
 /// Self-attention and, where there is one, a feed-forward part.
@@ -83,56 +102,64 @@ impl TransformerBlock {
         }
     }
 
+    /// The first R tokens, each of which attends to all T.
+    ///
     /// # Shapes
-    /// - `tokens`: `[E, T, D]`, returns the same; `hidden`: `[E, T]`
-    pub fn forward(
+    /// - `tokens`: `[E, T, D]`; `hidden`: `[E, T]`; returns `[E, R, D]` with R = `n_wanted`
+    fn forward(
         &self,
         tokens: Tensor<3>,
+        n_wanted: usize,
         hidden: Option<&Tensor<2, Bool>>,
         pass: &mut Pass,
     ) -> Tensor<3> {
-        let tokens = self.attend(tokens, hidden, pass);
+        let tokens = self.attend(tokens, n_wanted, hidden, pass);
         self.finish(tokens, pass)
     }
 
-    /// Multiply-adds for `t` tokens.
-    fn cost(&self, t: usize) -> PartCost {
-        let feed_forward = self.feed_forward.as_ref().map(|part| part.cost(t));
-        self.attention.cost(t) + feed_forward.unwrap_or_default()
+    /// Multiply-adds for the first `n_wanted` of `t` tokens.
+    fn cost(&self, t: usize, n_wanted: usize) -> PartCost {
+        let feed_forward = self.feed_forward.as_ref().map(|part| part.cost(n_wanted));
+        self.attention.cost(n_wanted, t) + feed_forward.unwrap_or_default()
     }
 
     /// Self-attention: the beginning of encoder and decoder blocks.
     fn attend(
         &self,
         tokens: Tensor<3>,
+        n_wanted: usize,
         hidden: Option<&Tensor<2, Bool>>,
         pass: &mut Pass,
     ) -> Tensor<3> {
         #[cfg(feature = "flex")]
         if pass.is_plain(self.dropout)
             && let Some(part) = self.attention.cpu_part(hidden)
-            && let Some(tokens) = self.attention_residual.around_on_cpu(&tokens, &part)
+            && let Some(tokens) = (self.attention_residual).around_on_cpu(&tokens, n_wanted, &part)
         {
             return tokens;
         }
-        self.attention_residual.around(tokens, |x| {
-            let mixed = self.attention.forward(x.clone(), x, hidden, pass);
+        self.attention_residual.around(tokens, n_wanted, |x| {
+            let attending = first(x.clone(), n_wanted);
+            let mixed = self.attention.forward(attending, x, hidden, pass);
             pass.drop(mixed, self.dropout)
         })
     }
 
     /// The feed-forward part, where there is one: the end of encoder and decoder blocks.
     fn finish(&self, tokens: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
+        let [_, n_tokens, _] = tokens.dims();
         let tokens = match (&self.feed_forward, &self.feed_forward_residual) {
             (Some(part), Some(residual)) => {
                 #[cfg(feature = "flex")]
                 if pass.is_plain(self.dropout)
                     && let Some(part) = part.cpu_part()
-                    && let Some(tokens) = residual.around_on_cpu(&tokens, &part)
+                    && let Some(tokens) = residual.around_on_cpu(&tokens, n_tokens, &part)
                 {
                     return tokens;
                 }
-                residual.around(tokens, |x| pass.drop(part.forward(x), self.dropout))
+                residual.around(tokens, n_tokens, |x| {
+                    pass.drop(part.forward(x), self.dropout)
+                })
             }
             _ => tokens,
         };
@@ -169,10 +196,11 @@ impl DecoderBlock {
         pass: &mut Pass,
     ) -> Tensor<3> {
         let block = &self.block;
+        let [_, n_tokens, _] = tokens.dims();
         let tokens = pass.within(format_args!("self"), |pass| {
-            block.attend(tokens, hidden, pass)
+            block.attend(tokens, n_tokens, hidden, pass)
         });
-        let tokens = self.cross_residual.around(tokens, |x| {
+        let tokens = self.cross_residual.around(tokens, n_tokens, |x| {
             let mixed = pass.within(format_args!("cross"), |pass| {
                 let source = encoded.clone();
                 self.cross_attention.forward(x, source, hidden, pass)
@@ -234,13 +262,15 @@ impl Transformer {
         }
     }
 
-    /// Multiply-adds for `t` tokens.
-    pub(crate) fn cost(&self, t: usize) -> PartCost {
-        let encoder = self.blocks.iter().map(|block| block.cost(t));
+    /// Multiply-adds for the first `n_wanted` of `t` tokens.
+    pub(crate) fn cost(&self, t: usize, n_wanted: usize) -> PartCost {
+        let sizes = self.n_behind_blocks(t, n_wanted);
+        let encoder = self.blocks.iter().zip(sizes);
+        let encoder = encoder.map(|(block, n)| block.cost(t, n));
         let decoder = self
             .decoder
             .iter()
-            .map(|block| block.block.cost(t) + block.cross_attention.cost(t));
+            .map(|block| block.block.cost(t, t) + block.cross_attention.cost(t, t));
         encoder.chain(decoder).sum()
     }
 
@@ -264,28 +294,46 @@ impl Transformer {
         self
     }
 
-    /// With a decoder, encoder and decoder both start from the same sequence.
+    /// Tokens of an episode behind each block of the encoder: of what the last one makes only the
+    /// wanted ones are ever looked at, unless a decoder attends to it.
+    fn n_behind_blocks(&self, t: usize, n_wanted: usize) -> impl Iterator<Item = usize> {
+        let (n_blocks, is_last) = (self.blocks.len(), self.decoder.is_empty());
+        (1..=n_blocks).map(move |number| {
+            if is_last && number == n_blocks {
+                n_wanted
+            } else {
+                t
+            }
+        })
+    }
+
+    /// The first R tokens. With a decoder, encoder and decoder both start from the same sequence.
     ///
     /// # Shapes
-    /// - `tokens`: `[E, T, D]`, returns the same
+    /// - `tokens`: `[E, T, D]`; returns `[E, R, D]` with R = `n_wanted`
     /// - `hidden`: `[E, T]`, true for tokens that nobody attends to
     pub fn forward(
         &self,
         tokens: Tensor<3>,
+        n_wanted: usize,
         hidden: Option<&Tensor<2, Bool>>,
         pass: &mut Pass,
     ) -> Tensor<3> {
+        let [_, n_tokens, _] = tokens.dims();
+        // Whoever looks into a pass wants to see all of them.
+        let n_last = if pass.is_traced() { n_tokens } else { n_wanted };
+        let sizes = self.n_behind_blocks(n_tokens, n_last);
         let mut encoded = tokens.clone();
-        for (i, block) in self.blocks.iter().enumerate() {
+        for ((i, block), n) in self.blocks.iter().enumerate().zip(sizes) {
             encoded = pass.within(format_args!("block_{}", i + 1), |pass| {
-                block.forward(encoded, hidden, pass)
+                block.forward(encoded, n, hidden, pass)
             });
         }
         if let Some(norm) = &self.final_norm {
             encoded = norm.forward(encoded);
         }
         if self.decoder.is_empty() {
-            return encoded;
+            return first(encoded, n_wanted);
         }
         let mut decoded = tokens;
         for (i, block) in self.decoder.iter().enumerate() {
@@ -293,9 +341,10 @@ impl Transformer {
                 block.forward(decoded, &encoded, hidden, pass)
             });
         }
-        match &self.decoder_norm {
+        let decoded = match &self.decoder_norm {
             Some(norm) => norm.forward(decoded),
             None => decoded,
-        }
+        };
+        first(decoded, n_wanted)
     }
 }

@@ -190,7 +190,8 @@ mod tests {
         let (_, tokens) = tokens(init, &device);
         let attention = |transformer: &Transformer| {
             let mut pass = Pass::evaluation().traced();
-            transformer.forward(tokens.clone(), None, &mut pass);
+            let [_, n_tokens, _] = tokens.dims();
+            transformer.forward(tokens.clone(), n_tokens, None, &mut pass);
             let trace = pass.into_trace();
             [1, 2, 3].map(|block| trace[&format!("block_{block}/attention")].clone())
         };

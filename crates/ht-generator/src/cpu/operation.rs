@@ -45,7 +45,10 @@ pub(crate) enum PartKind<'a> {
 pub(crate) struct PartCall {
     order: NormOrder,
     epsilon: f32,
+    /// E, T, D.
     shape: [usize; 3],
+    /// R: how many tokens of an episode, from the first, come out.
+    n_wanted: usize,
     part: CallPart,
 }
 
@@ -66,7 +69,7 @@ pub(crate) trait EncoderPart: Backend {
     /// A part of a block with its norm and its residual.
     ///
     /// # Shapes
-    /// - `tokens`: `[E, T, D]`, returns the same; `scale`, `shift`: `[D]`
+    /// - `tokens`: `[E, T, D]`; `scale`, `shift`: `[D]`; returns `[E, R, D]`
     /// - the others: weights and biases of the part's layers, or anything where there is none
     fn encoder_part(
         tokens: FloatTensor<Self>,
@@ -95,12 +98,14 @@ pub(super) fn calls() -> usize {
     CALLS.get()
 }
 
-/// The tokens behind a part, or none where the loops here do not serve.
+/// The first R tokens behind a part, or none where the loops here do not serve. Only attention
+/// can leave tokens out.
 ///
 /// # Shapes
-/// - `tokens`: `[E, T, D]`, returns the same
+/// - `tokens`: `[E, T, D]`; returns `[E, R, D]`
 pub(crate) fn encoder_part(
     tokens: &Tensor<3>,
+    n_wanted: usize,
     norm: &LayerNorm,
     order: NormOrder,
     part: &PartKind<'_>,
@@ -138,6 +143,7 @@ pub(crate) fn encoder_part(
         order,
         epsilon: LAYER_NORM_EPSILON as f32,
         shape: tokens.dims(),
+        n_wanted,
         part,
     };
     let scale = norm.gamma.val();
@@ -224,10 +230,10 @@ impl<C: CheckpointStrategy> EncoderPart for Autodiff<Flex, C> {
 
 impl PartCall {
     /// # Shapes
-    /// - `inputs`: as in [`EncoderPart::encoder_part`]; returns `[E, T, D]`
+    /// - `inputs`: as in [`EncoderPart::encoder_part`]; returns `[E, R, D]`
     fn forward(&self, inputs: [CpuTensor; INPUTS]) -> (CpuTensor, Residual, Seen) {
         let [tokens, scale, shift, w1, b1, w2, b2, w3, b3, w4, b4] = inputs.map(contiguous);
-        let [e, t, _] = self.shape;
+        let [e, t, d] = self.shape;
         let dense = |weight: CpuTensor, bias: CpuTensor| DenseLayer { weight, bias };
         let part = match &self.part {
             CallPart::Attention { heads, penalty } => {
@@ -239,6 +245,7 @@ impl PartCall {
                     heads: *heads,
                     episodes: e,
                     tokens: t,
+                    wanted: self.n_wanted,
                 };
                 Part::Attention(Box::new(attention), penalty.clone())
             }
@@ -254,9 +261,11 @@ impl PartCall {
             scale,
             shift,
             epsilon: self.epsilon,
+            episodes: e,
+            tokens: [t, self.n_wanted],
         };
         let (out, seen) = residual.forward(tokens);
-        (tensor(out, self.shape), residual, seen)
+        (tensor(out, [e, self.n_wanted, d]), residual, seen)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::attention::{Attended, Attention};
 use super::feed_forward::FeedForward;
 use super::products::{Accum, CpuTensor, DenseGradient, tensor, values};
-use super::rows::{Norm, RowStatistics, add, add_row};
+use super::rows::{Norm, RowStatistics, add_row, add_to_first, first_of_each};
 use crate::NormOrder;
 
 /// What the tokens pass through.
@@ -35,6 +35,10 @@ pub(super) struct Residual {
     /// `[D]`: shift of the norm.
     pub(super) shift: CpuTensor,
     pub(super) epsilon: f32,
+    /// E.
+    pub(super) episodes: usize,
+    /// T, and R: how many tokens of an episode, from the first, come out.
+    pub(super) tokens: [usize; 2],
 }
 
 /// What the way back needs, besides what went in.
@@ -42,7 +46,7 @@ pub(super) struct Residual {
 pub(super) struct Seen {
     tokens: CpuTensor,
     part: PartSeen,
-    /// `[E T, D]`: what the norm returned (pre) or was given (post).
+    /// What the norm returned (pre, `[E T, D]`) or was given (post, `[E R, D]`).
     at_norm: Vec<f32>,
     statistics: RowStatistics,
 }
@@ -58,11 +62,12 @@ pub(super) struct ResidualGradient {
 
 impl Residual {
     /// # Shapes
-    /// - `tokens`: `[E, T, D]`; returns as many values
+    /// - `tokens`: `[E, T, D]`; returns `[E R, D]`
     pub(super) fn forward(&self, tokens: CpuTensor) -> (Vec<f32>, Seen) {
         let norm = self.norm();
         // The residual connection: the part adds itself to it.
-        let mut sum = add_row(values(&tokens), self.part.last_bias());
+        let kept = first_of_each(values(&tokens), self.episodes, self.tokens);
+        let mut sum = add_row(&kept, self.part.last_bias());
         let (out, part, at_norm, statistics) = match self.order {
             NormOrder::Pre => {
                 let (input, statistics) = norm.forward(values(&tokens));
@@ -85,24 +90,25 @@ impl Residual {
     }
 
     /// # Shapes
-    /// - `gradient`: `[E T, D]`, one after another
+    /// - `gradient`: `[E R, D]`, one after another
     pub(super) fn backward(&self, seen: &Seen, gradient: &[f32]) -> ResidualGradient {
         let norm = self.norm();
         let columns = norm.scale.len();
         let (tokens, at_norm) = (values(&seen.tokens), &seen.at_norm);
         let (of_tokens, [scale, shift], layers) = match self.order {
             NormOrder::Pre => {
-                let mut inside = vec![0.0; gradient.len()];
+                let mut inside = vec![0.0; tokens.len()];
                 let how = Accum::Replace;
                 let layers = (self.part).backward(&seen.part, at_norm, gradient, &mut inside, how);
                 let of_norm = norm.backward(tokens, &seen.statistics, &mut inside);
-                add(&mut inside, gradient);
+                add_to_first(&mut inside, gradient, self.episodes);
                 (inside, of_norm, layers)
             }
             NormOrder::Post => {
                 let mut around = gradient.to_vec();
                 let of_norm = norm.backward(at_norm, &seen.statistics, &mut around);
-                let mut sum = around.clone();
+                let mut sum = vec![0.0; tokens.len()];
+                add_to_first(&mut sum, &around, self.episodes);
                 let layers =
                     (self.part).backward(&seen.part, tokens, &around, &mut sum, Accum::Add);
                 (sum, of_norm, layers)

@@ -8,6 +8,8 @@
     reason = "a vector instruction set reaches only what is inlined into its entry"
 )]
 
+use std::borrow::Cow;
+
 use pulp::{Arch, Simd, WithSimd};
 
 /// Sums that are kept side by side.
@@ -128,6 +130,26 @@ pub(super) fn add(x: &mut [f32], y: &[f32]) {
             }
         },
     );
+}
+
+/// Of each of E blocks of T rows the first R.
+pub(super) fn first_of_each(rows: &[f32], e: usize, [t, r]: [usize; 2]) -> Cow<'_, [f32]> {
+    if t == r {
+        return Cow::Borrowed(rows);
+    }
+    let block = rows.len() / e;
+    let blocks = rows.chunks_exact(block);
+    let firsts = blocks.map(|block_rows| &block_rows[..block / t * r]);
+    Cow::Owned(firsts.collect::<Vec<_>>().concat())
+}
+
+/// Adds E blocks of rows to the first rows of as many larger blocks.
+pub(super) fn add_to_first(rows: &mut [f32], firsts: &[f32], e: usize) {
+    let (block, first) = (rows.len() / e, firsts.len() / e);
+    let blocks = rows.chunks_exact_mut(block);
+    for (block, first) in blocks.zip(firsts.chunks_exact(first)) {
+        add(&mut block[..first.len()], first);
+    }
 }
 
 /// Multiplies values below zero by `slope`.

@@ -14,11 +14,14 @@ use crate::{
 struct Call {
     config: TransformerConfig,
     shape: [usize; 3],
+    /// Tokens of an episode that come out.
+    n_wanted: usize,
     masked: bool,
 }
 
 fn calls() -> impl Strategy<Value = Call> {
     let sizes = (1..4usize, 1..40usize, 1..5usize, 1..20usize, 1..20usize);
+    let wanted = 0.0..=1.0f64;
     let activation = prop_oneof![
         Just(BlockActivation::Relu),
         Just(BlockActivation::LeakyRelu)
@@ -34,32 +37,36 @@ fn calls() -> impl Strategy<Value = Call> {
         feed_forward,
         order,
         any::<bool>(),
+        wanted,
     )
-        .prop_map(|(sizes, width, blocks, feed_forward, norm, masked)| {
-            let (e, t, heads, query_key, value) = sizes;
-            let config = TransformerConfig {
-                blocks,
-                heads,
-                norm,
-                query_key: Size::Absolute(query_key * heads),
-                value: Size::Absolute(value * heads),
-                attention: AttentionWeighting::Softmax,
-                architecture: Architecture::Encoder,
-                feed_forward: feed_forward.map(|(inner, activation, last_block)| {
-                    FeedForwardConfig {
-                        inner: Size::Absolute(inner),
-                        activation,
-                        last_block,
-                    }
-                }),
-                dropout: 0.0,
-            };
-            Call {
-                config,
-                shape: [e, t, width],
-                masked,
-            }
-        })
+        .prop_map(
+            |(sizes, width, blocks, feed_forward, norm, masked, wanted)| {
+                let (e, t, heads, query_key, value) = sizes;
+                let config = TransformerConfig {
+                    blocks,
+                    heads,
+                    norm,
+                    query_key: Size::Absolute(query_key * heads),
+                    value: Size::Absolute(value * heads),
+                    attention: AttentionWeighting::Softmax,
+                    architecture: Architecture::Encoder,
+                    feed_forward: feed_forward.map(|(inner, activation, last_block)| {
+                        FeedForwardConfig {
+                            inner: Size::Absolute(inner),
+                            activation,
+                            last_block,
+                        }
+                    }),
+                    dropout: 0.0,
+                };
+                Call {
+                    config,
+                    shape: [e, t, width],
+                    n_wanted: ((wanted * t as f64) as usize).max(1),
+                    masked,
+                }
+            },
+        )
 }
 
 /// Values that look random and are the same everywhere.
@@ -103,7 +110,8 @@ fn run(call: &Call, pass: &mut Pass) -> Vec<Vec<f32>> {
     let hidden: Vec<bool> = hidden.collect();
     let hidden = burn::tensor::TensorData::new(hidden, [e, t]);
     let hidden = Tensor::<2, Bool>::from_data(hidden, &device);
-    let out = model.forward(tokens.clone(), call.masked.then_some(&hidden), pass);
+    let hidden = call.masked.then_some(&hidden);
+    let out = model.forward(tokens.clone(), call.n_wanted, hidden, pass);
     let weights = wave(out.dims(), 0.4, &device);
     let gradients = (out.clone() * weights).sum().backward();
     let of_tokens = tokens.grad(&gradients).expect("tracked");
@@ -151,7 +159,7 @@ fn the_cpus_loops_are_the_ones_in_use() {
         slope: 0.0,
     };
     let served =
-        |tokens: Tensor<3>| super::encoder_part(&tokens, &norm, NormOrder::Pre, &part).is_some();
+        |tokens: Tensor<3>| super::encoder_part(&tokens, 2, &norm, NormOrder::Pre, &part).is_some();
     assert!(served(Tensor::zeros([1, 2, 4], &device)));
     // Double precision takes the definition.
     assert!(!served(Tensor::zeros(
