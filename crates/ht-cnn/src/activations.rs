@@ -7,8 +7,6 @@
 
 use burn::tensor::{Bool, Tensor, assert_shape};
 
-use crate::BatchStatistics;
-
 /// B images of each of E episodes between two layers.
 #[derive(Clone, Debug)]
 pub struct Activations {
@@ -81,23 +79,13 @@ impl Activations {
         }
     }
 
-    /// Mean and biased variance of each channel over the pixels of the images that count.
-    pub(crate) fn statistics(&self) -> BatchStatistics {
-        let x = self.images.clone();
-        let [e, c, h, w, _] = x.dims();
-        let over_images = |x: Tensor<5>| match self.shown() {
-            None => x.mean_dims(&[2, 3, 4]),
-            Some(shown) => {
-                let n_pixels = shown.clone().sum_dim(4).clamp_min(1.0) * (h * w) as f64;
-                (x * shown).sum_dims(&[2, 3, 4]) / n_pixels
-            }
-        };
-        let mean = over_images(x.clone());
-        let variance = over_images((x - mean.clone()).square());
-        BatchStatistics {
-            mean: mean.reshape([e, c]),
-            variance: variance.reshape([e, c]),
-        }
+    /// As [`map`](Self::map), with what else the operation gives.
+    pub(crate) fn map_with<R>(
+        self,
+        operation: impl FnOnce(Tensor<5>) -> (Tensor<5>, R),
+    ) -> (Self, R) {
+        let (images, result) = operation(self.images);
+        (Self { images, ..self }, result)
     }
 
     /// Whether every image counts.
@@ -105,11 +93,9 @@ impl Activations {
         self.hidden.is_none()
     }
 
-    /// `[E, 1, 1, 1, B]`, 1 for images that count and 0 for the others.
-    fn shown(&self) -> Option<Tensor<5>> {
-        self.hidden.clone().map(|hidden| {
-            let shown = hidden.bool_not().float().cast(self.images.dtype());
-            shown.unsqueeze_dims(&[1, 2, 3])
-        })
+    /// `[E, B]`, 1 for images that count and 0 for the others; none where all count.
+    pub(crate) fn shown(&self) -> Option<Tensor<2>> {
+        let hidden = self.hidden.clone();
+        hidden.map(|hidden| hidden.bool_not().float().cast(self.images.dtype()))
     }
 }

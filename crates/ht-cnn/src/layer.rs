@@ -3,19 +3,9 @@
 //! The normalisation comes last, as in the released code; the paper's text names another
 //! order (docs/paper.md, deviation D1).
 
-use burn::tensor::Tensor;
-
-use crate::convolution::{Affine, BATCH_NORM_EPSILON, convolve_and_normalize};
-use crate::{Activations, ConvSpec, LayerWeights, convolve};
-
-/// Mean and biased variance of each channel over the images and pixels of an episode.
-#[derive(Clone, Debug)]
-pub struct BatchStatistics {
-    /// `[E, O]`.
-    pub mean: Tensor<2>,
-    /// `[E, O]`.
-    pub variance: Tensor<2>,
-}
+use crate::convolution::{Affine, convolve_and_normalize};
+use crate::normalization::{normalize, normalize_by};
+use crate::{Activations, BatchStatistics, ConvSpec, LayerWeights, convolve};
 
 /// Where the statistics of a layer's normalisation come from.
 #[derive(Clone, Copy, Debug)]
@@ -42,15 +32,13 @@ pub fn conv_layer(
             activations,
             weights.kernel.clone(),
             weights.bias.clone(),
-            Affine {
-                scale: weights.scale.clone(),
-                shift: weights.shift.clone(),
-            },
+            affine(weights),
             &spec.into(),
         ),
         Normalization::OwnBatch => conv_layer_with_statistics(activations, weights, spec).0,
         Normalization::Given(statistics) => {
-            pooled(activations, weights, spec).map(|x| normalize(x, statistics, weights))
+            let pooled = pooled(activations, weights, spec);
+            pooled.map(|images| normalize_by(images, statistics, affine(weights)))
         }
     }
 }
@@ -63,20 +51,18 @@ pub(crate) fn conv_layer_with_statistics(
     spec: &ConvSpec,
 ) -> (Activations, BatchStatistics) {
     let pooled = pooled(activations, weights, spec);
-    let statistics = pooled.statistics();
-    let normalized = pooled.map(|x| normalize(x, &statistics, weights));
-    (normalized, statistics)
+    let shown = pooled.shown();
+    pooled.map_with(|images| normalize(images, shown, affine(weights)))
+}
+
+fn affine(weights: &LayerWeights) -> Affine {
+    Affine {
+        scale: weights.scale.clone(),
+        shift: weights.shift.clone(),
+    }
 }
 
 fn pooled(activations: Activations, weights: &LayerWeights, spec: &ConvSpec) -> Activations {
     let (kernel, bias) = (weights.kernel.clone(), weights.bias.clone());
     convolve(activations, kernel, bias, &spec.into())
-}
-
-/// (x - mean) / sqrt(variance + epsilon) * scale + shift, per episode and channel.
-fn normalize(x: Tensor<5>, statistics: &BatchStatistics, weights: &LayerWeights) -> Tensor<5> {
-    let deviation = (statistics.variance.clone() + BATCH_NORM_EPSILON).sqrt();
-    let factor = weights.scale.clone() / deviation;
-    let offset = weights.shift.clone() - statistics.mean.clone() * factor.clone();
-    x * factor.unsqueeze_dims(&[2, 3, 4]) + offset.unsqueeze_dims(&[2, 3, 4])
 }

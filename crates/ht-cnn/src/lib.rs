@@ -51,6 +51,7 @@ mod generated;
 mod geometry;
 mod layer;
 mod logits;
+mod normalization;
 mod ordinary;
 mod spec;
 mod support;
@@ -62,8 +63,9 @@ pub use convolution::{BATCH_NORM_EPSILON, Convolution, convolve};
 pub use error::CnnError;
 pub use generated::{ABSENT_LOGIT, GeneratedCnn};
 pub use geometry::Geometry;
-pub use layer::{BatchStatistics, Normalization, conv_layer};
+pub use layer::{Normalization, conv_layer};
 pub use logits::{flatten_features, logits};
+pub use normalization::BatchStatistics;
 pub use spec::{
     Activation, CnnConfig, CnnSpec, ConvSpec, Features, NormStatistics, Padding, Pooling,
 };

@@ -14,7 +14,8 @@ use burn::tensor::module::max_pool2d;
 use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Slice, Tensor};
 
-use crate::convolution::{Affine, BATCH_NORM_EPSILON, Convolution, LEAKY_SLOPE, Operands};
+use crate::convolution::{Convolution, LEAKY_SLOPE, Operands};
+use crate::normalization::{for_every_image, normalize};
 use crate::{Activation, Pooling};
 
 /// Images that share a kernel are cut into groups of at least so many, which are episodes to the
@@ -84,7 +85,7 @@ fn batched_layer(operands: Operands, convolution: &Convolution) -> Tensor<5> {
     };
     match affine {
         None => pooled,
-        Some(affine) => normalize(pooled, affine),
+        Some(affine) => normalize(pooled, None, affine).0,
     }
 }
 
@@ -136,28 +137,4 @@ fn max_pool(images: Tensor<5>) -> Tensor<5> {
     let pooled = max_pool2d(images, MaxPoolOptions::new([2, 2]).with_stride([2, 2]));
     let [_, _, h, w] = pooled.dims();
     pooled.permute([0, 2, 3, 1]).reshape([e, o, h, w, b])
-}
-
-/// # Shapes
-/// - `images`: `[E, O, H, W, B]`, returns the same
-fn normalize(images: Tensor<5>, affine: Affine) -> Tensor<5> {
-    let shape = images.dims();
-    let [e, o, h, w, b] = shape;
-    let mean = |x: Tensor<4>| x.mean_dim(2).mean_dim(3).reshape([e, o]);
-    let images = images.reshape([e, o, h * w, b]);
-    let centred = images.clone() - for_every_image(mean(images), b);
-    let variance = mean(centred.clone().square());
-    let factor = affine.scale / (variance + BATCH_NORM_EPSILON).sqrt();
-    let normalized = centred * for_every_image(factor, b) + for_every_image(affine.shift, b);
-    normalized.reshape(shape)
-}
-
-/// A value of each channel once for every image, so that its gradient is summed over the pixels
-/// first and over the images then.
-///
-/// # Shapes
-/// - `values`: `[E, O]`; returns: `[E, O, 1, B]`
-fn for_every_image(values: Tensor<2>, b: usize) -> Tensor<4> {
-    let [e, o] = values.dims();
-    values.reshape([e, o, 1, 1]).expand([e, o, 1, b])
 }
