@@ -22,7 +22,7 @@ pub(super) struct Backward<'a> {
     pub(super) kernel: &'a [f32],
     /// What the way forward chose.
     pub(super) choices: &'a [u8],
-    /// `[E, O, H', W', B]`: gradient of the result, and a block of more values.
+    /// `[E, O, H', W', B]`: gradient of the result.
     pub(super) gradient: &'a [f32],
     /// As `x`, where wanted.
     pub(super) x_gradient: Option<&'a mut [f32]>,

@@ -1,5 +1,6 @@
 //! What Burn sees: one differentiable operation of the CPU backend.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -12,7 +13,7 @@ use burn::backend::{
 };
 use burn::tensor::{DType, Shape, Tensor, TensorData};
 
-use super::shape::{LANES, LayerShape};
+use super::shape::LayerShape;
 use super::{backward, forward, norm};
 use crate::convolution::{Affine, BATCH_NORM_EPSILON, Convolution, LEAKY_SLOPE, Operands};
 use crate::{Activation, Pooling};
@@ -226,8 +227,7 @@ impl Backward<Flex, 5> for LayerStep {
         let shape = call.shape;
         let shapes = inputs.each_ref().map(TensorMetadata::shape);
         let given = contiguous(gradients.consume::<Flex>(&ops.node));
-        let mut gradient = Vec::with_capacity(values(&given).len() + LANES);
-        gradient.extend_from_slice(values(&given));
+        let mut gradient = Cow::Borrowed(values(&given));
         let channels = shape.episodes * shape.outputs;
         let mut results: [Option<Vec<f32>>; 5] = Default::default();
         if let Some(Normalized {
@@ -240,14 +240,13 @@ impl Backward<Flex, 5> for LayerStep {
                 x,
                 scale: values(scale),
                 statistics,
-                gradient: &mut gradient,
+                gradient: gradient.to_mut(),
                 scale_gradient: &mut of_scale,
                 shift_gradient: &mut of_shift,
             });
             results[3] = Some(of_scale);
             results[4] = Some(of_shift);
         }
-        gradient.resize(gradient.len() + LANES, 0.0);
         let wanted = |input: usize, len: usize| ops.parents[input].as_ref().map(|_| vec![0.0; len]);
         results[0] = wanted(0, shape.episodes * shape.input_len());
         results[1] = wanted(1, shape.episodes * shape.kernel_len());

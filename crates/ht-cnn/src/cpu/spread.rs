@@ -126,8 +126,8 @@ impl Spread {
                     for (block, choices) in choices[..n.div_ceil(LANES)].iter().enumerate() {
                         let at = block * LANES;
                         let rest = LANES.min(n - at);
-                        let gradient = &gradient[at..at + LANES];
-                        let vectors = S::as_simd_f32s(gradient).0.iter();
+                        let gradient = block_at(gradient, at);
+                        let vectors = S::as_simd_f32s(&gradient).0.iter();
                         let choices = choices.map(u32::from);
                         let vectors = vectors.zip(S::as_simd_u32s(&choices).0).enumerate();
                         if shape.pooling == 1 {
@@ -159,6 +159,17 @@ impl Spread {
             }
         }
     }
+}
+
+/// The block of values from `at` on: behind the last value it does not matter what stands there.
+#[inline(always)]
+fn block_at(values: &[f32], at: usize) -> [f32; LANES] {
+    let values = &values[at..];
+    values.first_chunk().copied().unwrap_or_else(|| {
+        let mut block = [0.0; LANES];
+        block[..values.len()].copy_from_slice(values);
+        block
+    })
 }
 
 /// The gradient before the activation, from the one behind it.
