@@ -15,8 +15,8 @@ pub(super) struct Normalize<'a> {
     pub(super) shift: &'a [f32],
     /// Added to the variance.
     pub(super) epsilon: f32,
-    /// As `x`: the result.
-    pub(super) out: &'a mut [f32],
+    /// Where the result is put behind what there is, as `x`.
+    pub(super) out: &'a mut Vec<f32>,
     /// `[E · O]`: mean and 1 / standard deviation.
     pub(super) statistics: &'a mut [(f32, f32)],
 }
@@ -27,10 +27,9 @@ impl WithSimd for Normalize<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let n = self.x.len() / self.scale.len();
-        let channels = self.x.chunks_exact(n).zip(self.out.chunks_exact_mut(n));
+        let channels = self.x.chunks_exact(n);
         let weights = self.scale.iter().zip(self.shift);
-        for (((x, out), (&scale, &shift)), statistics) in channels.zip(weights).zip(self.statistics)
-        {
+        for ((x, (&scale, &shift)), statistics) in channels.zip(weights).zip(self.statistics) {
             let mean = sum(simd, x, x, |x, _| x) / n as f32;
             let squares = sum(simd, x, x, |x, _| {
                 let centred = simd.sub_f32s(x, simd.splat_f32s(mean));
@@ -40,9 +39,7 @@ impl WithSimd for Normalize<'_> {
             *statistics = (mean, inverse);
             let factor = scale * inverse;
             let offset = shift - mean * factor;
-            for (out, &x) in out.iter_mut().zip(x) {
-                *out = x * factor + offset;
-            }
+            self.out.extend(x.iter().map(|&x| x * factor + offset));
         }
     }
 }

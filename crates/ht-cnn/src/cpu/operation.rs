@@ -181,7 +181,7 @@ impl LayerCall {
             };
             return (self.output(pooled), seen);
         }
-        let mut out = vec![0.0; len];
+        let mut out = Vec::with_capacity(len);
         let mut statistics = vec![(0.0, 0.0); shape.episodes * shape.outputs];
         pulp::Arch::new().dispatch(norm::Normalize {
             x: &pooled,

@@ -20,7 +20,8 @@ fn run<S: Simd>(simd: S, shape: LayerShape) -> Vec<Vec<f32>> {
     let x = wave(e * shape.input_len(), 0.1);
     let kernel = wave(e * shape.kernel_len(), 0.2);
     let bias = wave(channels, 0.3);
-    let [mut pooled, mut out] = [(); 2].map(|()| vec![0.0; e * shape.output_len()]);
+    let mut pooled = vec![0.0; e * shape.output_len()];
+    let mut out = Vec::new();
     let mut choices = vec![0; e * shape.choices_len()];
     simd.vectorize(Forward {
         shape,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::attention::{Attended, Attention};
 use super::feed_forward::FeedForward;
 use super::products::{Accum, CpuTensor, DenseGradient, tensor, values};
-use super::rows::{Norm, RowStatistics, add_row, add_to_first, first_of_each};
+use super::rows::{Norm, RowStatistics, add_row, add_to_first, first_of_each, spread_to_first};
 use crate::NormOrder;
 
 /// What the tokens pass through.
@@ -107,8 +107,7 @@ impl Residual {
             NormOrder::Post => {
                 let mut around = gradient.to_vec();
                 let of_norm = norm.backward(at_norm, &seen.statistics, &mut around);
-                let mut sum = vec![0.0; tokens.len()];
-                add_to_first(&mut sum, &around, self.episodes);
+                let mut sum = spread_to_first(&around, self.episodes, tokens.len());
                 let layers =
                     (self.part).backward(&seen.part, tokens, &around, &mut sum, Accum::Add);
                 (sum, of_norm, layers)

@@ -50,20 +50,22 @@ impl Norm<'_> {
     /// Normalises each row of `x`.
     pub(super) fn forward(&self, x: &[f32]) -> (Vec<f32>, RowStatistics) {
         let d = self.scale.len();
-        let mut out = vec![0.0; x.len()];
+        let mut out = Vec::with_capacity(x.len());
         let mut statistics = Vec::with_capacity(x.len() / d);
         vectorized(
             #[inline(always)]
             || {
-                for (x, out) in x.chunks_exact(d).zip(out.chunks_exact_mut(d)) {
+                for x in x.chunks_exact(d) {
                     let mean = sum([x], |[x]| x) / d as f32;
                     let variance = sum([x], |[x]| (x - mean) * (x - mean)) / d as f32;
                     let inverse = 1.0 / (variance + self.epsilon).sqrt();
                     statistics.push((mean, inverse));
                     let weights = self.scale.iter().zip(self.shift);
-                    for ((out, &x), (&scale, &shift)) in out.iter_mut().zip(x).zip(weights) {
-                        *out = (x - mean) * inverse * scale + shift;
-                    }
+                    out.extend(
+                        x.iter()
+                            .zip(weights)
+                            .map(|(&x, (&scale, &shift))| (x - mean) * inverse * scale + shift),
+                    );
                 }
             },
         );
@@ -141,6 +143,16 @@ pub(super) fn first_of_each(rows: &[f32], e: usize, [t, r]: [usize; 2]) -> Cow<'
     let blocks = rows.chunks_exact(block);
     let firsts = blocks.map(|block_rows| &block_rows[..block / t * r]);
     Cow::Owned(firsts.collect::<Vec<_>>().concat())
+}
+
+/// E blocks of rows as the first rows of larger blocks, `len` values in all; zeros behind them.
+pub(super) fn spread_to_first(firsts: &[f32], e: usize, len: usize) -> Vec<f32> {
+    if firsts.len() == len {
+        return firsts.to_vec();
+    }
+    let mut rows = vec![0.0; len];
+    add_to_first(&mut rows, firsts, e);
+    rows
 }
 
 /// Adds E blocks of rows to the first rows of as many larger blocks.
