@@ -66,8 +66,6 @@ pub use geometry::Geometry;
 pub use layer::{Normalization, conv_layer};
 pub use logits::{flatten_features, logits};
 pub use normalization::BatchStatistics;
-pub use spec::{
-    Activation, CnnConfig, CnnSpec, ConvSpec, Features, NormStatistics, Padding, Pooling,
-};
-pub use support::SupportPass;
+pub use spec::{Activation, CnnConfig, CnnSpec, ConvSpec, Features, Padding, Pooling};
+pub use support::{NormStatistics, SupportPass};
 pub use weights::{LayerWeights, LogitsWeights, PartialWeights};

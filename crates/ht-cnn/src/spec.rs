@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CnnError, Geometry};
+use crate::{CnnError, Geometry, NormStatistics};
 
 /// The nonlinearity of the convolution layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,35 +59,6 @@ pub enum Features {
     Flatten,
     /// The mean over the pixels.
     Mean,
-}
-
-/// Which images the batch normalisation of the query pass takes its statistics from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NormStatistics {
-    /// The query images themselves, as in the released code: mildly transductive.
-    QueryBatch,
-    /// The support images: each query image is classified alone.
-    Support,
-    /// The support images and copies of them, moved in four directions: the same with less
-    /// accident where the images are few.
-    ShiftedSupport,
-}
-
-impl NormStatistics {
-    /// Its name in configs and outputs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::QueryBatch => "query-batch",
-            Self::Support => "support",
-            Self::ShiftedSupport => "shifted-support",
-        }
-    }
-
-    /// Whether each query image is classified alone.
-    pub fn is_of_support(self) -> bool {
-        self != Self::QueryBatch
-    }
 }
 
 /// The CNN as a person writes it.

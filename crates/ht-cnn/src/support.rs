@@ -5,18 +5,44 @@
 
 use burn::tensor::ops::PadMode;
 use burn::tensor::{Bool, Tensor};
+use serde::{Deserialize, Serialize};
 
 use crate::layer::conv_layer_with_statistics;
-use crate::{
-    Activations, BatchStatistics, CnnSpec, LayerWeights, NormStatistics, Normalization, conv_layer,
-};
+use crate::{Activations, BatchStatistics, CnnSpec, LayerWeights, Normalization, conv_layer};
 
 /// Moved copies are this part of a side away: 2 pixels of 28.
 const SHIFT: usize = 14;
 /// Where they are cut from an image with room on each side, in shifts: moved up, down, left, right.
 const DIRECTIONS: [[usize; 2]; 4] = [[2, 1], [0, 1], [1, 2], [1, 0]];
 
+/// Which images the batch normalisation of the query pass takes its statistics from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NormStatistics {
+    /// The query images themselves, as in the released code: mildly transductive.
+    QueryBatch,
+    /// The support images: each query image is classified alone.
+    Support,
+    /// The support images and copies of them, moved in four directions: the same with less
+    /// accident where the images are few.
+    ShiftedSupport,
+}
+
 impl NormStatistics {
+    /// Its name in configs and outputs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::QueryBatch => "query-batch",
+            Self::Support => "support",
+            Self::ShiftedSupport => "shifted-support",
+        }
+    }
+
+    /// Whether each query image is classified alone.
+    pub fn is_of_support(self) -> bool {
+        self != Self::QueryBatch
+    }
+
     /// Images that pass the layers for the statistics alone, for each support image.
     pub fn further_images(self) -> usize {
         match self {
@@ -45,7 +71,7 @@ impl<'a> SupportPass<'a> {
     /// - `images`: `[E, S, C, H, W]`; `hidden`: `[E, S]`, true for images that do not count
     pub fn new(spec: &'a CnnSpec, images: Tensor<5>, hidden: Option<Tensor<2, Bool>>) -> Self {
         let with_moved = (spec.norm_statistics == NormStatistics::ShiftedSupport).then(|| {
-            let n_showings = 1 + DIRECTIONS.len();
+            let n_showings = spec.norm_statistics.further_images();
             let hidden = hidden.clone().map(|hidden| hidden.repeat(&[1, n_showings]));
             Activations::from_images(with_moved_copies(&images)).hide(hidden)
         });
