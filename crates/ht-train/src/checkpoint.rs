@@ -10,6 +10,7 @@
 //! The folder is made under another name and renamed when everything in it has reached the
 //! disk (`durable.rs`). A file that does not match its digest is never used.
 
+mod format_1;
 mod tensors;
 
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ use crate::{
 };
 use ht_files::{bounded, durable, sha256};
 
+pub(crate) use format_1::config_of_today;
 pub(crate) use tensors::by_name;
 
 const FORMAT: u32 = 2;
@@ -213,11 +215,15 @@ pub(crate) fn read_info(folder: &Path) -> Result<CheckpointInfo, TrainError> {
             known: FORMAT,
         });
     }
-    if format < FORMAT {
-        let cause = format!("format {format}, expected {FORMAT}: no version reads both");
+    if format == 0 {
+        let cause = format!("format 0, expected 1 to {FORMAT}");
         return Err(TrainError::checkpoint(folder, cause));
     }
-    serde_json::from_str(&text).map_err(damaged)
+    let mut info: CheckpointInfo = serde_json::from_str(&text).map_err(damaged)?;
+    if format == 1 {
+        info.config = config_of_today(&info.config).into_owned();
+    }
+    Ok(info)
 }
 
 /// Reads a checkpoint's manifest and compares its files with it, as far as they are there: a
@@ -311,7 +317,11 @@ fn read_parameters(
         SafeTensors::deserialize(&bytes).map_err(|cause| TrainError::checkpoint(folder, cause))?;
     let mut vector = Vec::new();
     for slot in &slots {
-        let values = tensors::values(&tensors, &slot.name, &slot.shape)
+        let name = match info.format {
+            1 => &format_1::parameter_name(&slot.name),
+            _ => &slot.name,
+        };
+        let values = tensors::values(&tensors, name, &slot.shape)
             .map_err(|cause| TrainError::checkpoint(folder, cause))?;
         vector.extend(values);
     }

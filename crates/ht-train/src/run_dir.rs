@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::{self, folder_name};
+use crate::checkpoint::{self, config_of_today, folder_name};
 use crate::{ExperimentConfig, StartPart, TrainError, TrainReport};
 use ht_files::{
     bounded,
@@ -166,7 +166,9 @@ impl RunDir {
                 path: path.to_owned(),
             });
         }
-        ExperimentConfig::load(&file, &[])
+        let text = bounded::read_text(&file, bounded::SMALL_FILE)?;
+        let place = file.display().to_string();
+        ExperimentConfig::parse(&config_of_today(&text), &place, &[])
     }
 
     /// What a run ran on.

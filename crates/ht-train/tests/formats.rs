@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use ht_episodes::SupportSet;
 use ht_train::{
-    BadSteps, Compute, Experiment, RunDir, TrainOutcome, load_learner, to_vector, train,
+    BadSteps, Compute, Experiment, Learner, RunDir, TrainOutcome, load_learner, to_vector, train,
 };
 
 fn fixtures() -> Vec<PathBuf> {
@@ -31,6 +32,28 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Three images of numbers that look drawn.
+fn images(first: usize) -> Tensor<5> {
+    let pixels: Vec<f32> = (first..first + 3 * 256)
+        .map(|n| (n * n % 251) as f32 / 126.0 - 1.0)
+        .collect();
+    Tensor::from_data(TensorData::new(pixels, [1, 3, 1, 16, 16]), &Device::flex())
+}
+
+/// The logits of a generated CNN are those that the version which wrote the fixture gave.
+fn assert_answers(model: &Learner, fixture: &Path) {
+    let labels = Tensor::<2, Int>::from_data([[0, 1, 2]], &Device::flex());
+    let cnn = model.adapt(&SupportSet::new(images(0), labels));
+    let ours: Vec<f32> = cnn.forward(images(1000)).to_data().iter().collect();
+    let text = fs::read_to_string(fixture.join("answers.json")).expect("answers");
+    let theirs: Vec<f32> = serde_json::from_str(&text).expect("numbers");
+    let near = |(ours, theirs): (&f32, &f32)| (ours - theirs).abs() < 1e-4;
+    assert!(
+        ours.len() == theirs.len() && ours.iter().zip(&theirs).all(near),
+        "{fixture:?}: {ours:?} {theirs:?}"
+    );
+}
+
 #[test]
 fn a_checkpoint_of_every_format_loads_and_its_run_goes_on() {
     for fixture in fixtures() {
@@ -52,9 +75,11 @@ fn a_checkpoint_of_every_format_loads_and_its_run_goes_on() {
         stored.sort_unstable();
         loaded.sort_unstable();
         assert_eq!(stored, loaded, "{name}");
+        assert_answers(&model, &fixture);
 
         let folder = tempfile::TempDir::new().expect("a folder");
         copy(&fixture, folder.path());
+        assert_eq!(RunDir::config(folder.path()).expect(&name), config);
         let run = RunDir::open(folder.path()).expect(&name);
         let experiment = Experiment::resolve(config, None).expect("possible");
         let compute = Compute {
