@@ -89,7 +89,7 @@ pub(crate) fn support_pass(
 ) -> SeenSupport {
     let mut pass = SupportPass::new(spec, support.images.clone(), support.hidden.clone());
     for weights in layers {
-        pass.apply(weights);
+        pass.apply(weights, None);
     }
     SeenSupport {
         features: flatten_features(pass.activations().clone(), spec.features),

@@ -93,6 +93,16 @@ impl Activations {
         self.hidden.is_none()
     }
 
+    /// `[E]`: images that count.
+    pub(crate) fn n_shown(&self) -> Tensor<1> {
+        let [e, _, _, _, b] = self.images.dims();
+        let device = self.images.device();
+        match self.shown() {
+            Some(shown) => shown.sum_dim(1).squeeze_dim(1),
+            None => Tensor::<1>::full([e], b as f64, &device).cast(self.images.dtype()),
+        }
+    }
+
     /// `[E, B]`, 1 for images that count and 0 for the others; none where all count.
     pub(crate) fn shown(&self) -> Option<Tensor<2>> {
         let hidden = self.hidden.clone();

@@ -4,8 +4,8 @@
 //! order (docs/paper.md, deviation D1).
 
 use crate::convolution::{Affine, convolve_and_normalize};
-use crate::normalization::{normalize, normalize_by};
-use crate::{Activations, BatchStatistics, ConvSpec, LayerWeights, convolve};
+use crate::normalization::{normalize, normalize_by, statistics_of};
+use crate::{Activations, BatchStatistics, ConvSpec, LayerWeights, PriorStatistics, convolve};
 
 /// Where the statistics of a layer's normalisation come from.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +53,24 @@ pub(crate) fn conv_layer_with_statistics(
     let pooled = pooled(activations, weights, spec);
     let shown = pooled.shown();
     pooled.map_with(|images| normalize(images, shown, affine(weights)))
+}
+
+/// Applies one layer, normalises by the statistics of its images and of what was known before
+/// together, and returns these.
+pub(crate) fn conv_layer_with_prior(
+    activations: Activations,
+    weights: &LayerWeights,
+    spec: &ConvSpec,
+    prior: &PriorStatistics,
+) -> (Activations, BatchStatistics) {
+    let pooled = pooled(activations, weights, spec);
+    let (shown, n_shown) = (pooled.shown(), pooled.n_shown());
+    pooled.map_with(|images| {
+        let own = statistics_of(images.clone(), shown);
+        let statistics = prior.joined(own, n_shown);
+        let normalized = normalize_by(images, &statistics, affine(weights));
+        (normalized, statistics)
+    })
 }
 
 fn affine(weights: &LayerWeights) -> Affine {

@@ -27,7 +27,27 @@ pub(crate) fn normalize(
     affine: Affine,
 ) -> (Tensor<5>, BatchStatistics) {
     let shape = images.dims();
-    let [e, o, h, w, b] = shape;
+    let b = shape[4];
+    let (centred, statistics) = centred(images, shown);
+    let factor = affine.scale / (statistics.variance.clone() + BATCH_NORM_EPSILON).sqrt();
+    let normalized = centred * for_every_image(factor, b) + for_every_image(affine.shift, b);
+    (normalized.reshape(shape), statistics)
+}
+
+/// The statistics of images, through which gradients flow.
+///
+/// # Shapes
+/// as in [`normalize`]
+pub(crate) fn statistics_of(images: Tensor<5>, shown: Option<Tensor<2>>) -> BatchStatistics {
+    centred(images, shown).1
+}
+
+/// Images less their mean.
+///
+/// # Shapes
+/// - returns: `[E, O, H W, B]`
+fn centred(images: Tensor<5>, shown: Option<Tensor<2>>) -> (Tensor<4>, BatchStatistics) {
+    let [e, o, h, w, b] = images.dims();
     let shown = shown.map(|shown| shown.reshape([e, 1, 1, b]));
     let mean_of = |x: Tensor<4>| {
         let of_images = x.mean_dim(2);
@@ -44,12 +64,7 @@ pub(crate) fn normalize(
     let mean = mean_of(images.clone());
     let centred = images - for_every_image(mean.clone(), b);
     let variance = mean_of(centred.clone().square());
-    let factor = affine.scale / (variance.clone() + BATCH_NORM_EPSILON).sqrt();
-    let normalized = centred * for_every_image(factor, b) + for_every_image(affine.shift, b);
-    (
-        normalized.reshape(shape),
-        BatchStatistics { mean, variance },
-    )
+    (centred, BatchStatistics { mean, variance })
 }
 
 /// Normalises images by the statistics of others.

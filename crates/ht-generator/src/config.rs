@@ -4,7 +4,7 @@ mod encoders;
 mod parameters;
 mod transformer;
 
-use ht_cnn::{CnnSpec, WeightAllocation};
+use ht_cnn::{CnnSpec, NormStatistics, WeightAllocation};
 use serde::{Deserialize, Serialize};
 
 pub use encoders::{ActivationEncoderConfig, ImageEncoderConfig, NonlinearFeatures};
@@ -31,6 +31,10 @@ pub struct GeneratorConfig {
     /// Where scale and shift of the batch normalisation come from in generated layers.
     #[serde(default)]
     pub norm_weights: NormWeights,
+    /// Whether learned statistics count with those of the support images, where query images are
+    /// normalised by these.
+    #[serde(default)]
+    pub norm_prior: bool,
     /// Whether a learned tensor of the same shape is added to each generated one.
     #[serde(default)]
     pub added_weights: bool,
@@ -298,6 +302,13 @@ impl GeneratorConfig {
             if let Some(&(key, _)) = keys.iter().find(|(_, is_set)| *is_set) {
                 return Err(GeneratorError::Excluded { key, other, cause });
             }
+        }
+        if self.norm_prior && spec.norm_statistics == NormStatistics::QueryBatch {
+            return Err(GeneratorError::Excluded {
+                key: "generator.norm_prior",
+                other: "cnn.norm_statistics = \"query-batch\"",
+                cause: "what is learned counts with statistics of the support images",
+            });
         }
         if self.logits_start == LogitsStart::Construction
             && self.logits_tokens == LogitsTokens::Independent

@@ -156,14 +156,13 @@ impl WeightGenerator {
             .reduce(|[a, b], [c, d]| [a + c, b + d])
             .unwrap_or_default();
         let logits = PartCost::inner(n_query * spec.ways * spec.n_features());
-        let n_passing = 1 + spec.norm_statistics.further_images();
         EpisodeCost {
             image_encoder: encoder
                 .map(|encoder| encoder.cost(sides, n_support))
                 .unwrap_or_default(),
             activation_encoders,
             transformers,
-            support_layers: cnn_layers(spec, n_support * n_passing),
+            support_layers: cnn_layers(spec, n_support),
             query_layers: cnn_layers(spec, n_query) + logits,
         }
     }
@@ -197,7 +196,7 @@ impl WeightGenerator {
                 let spec = &self.spec.layers[l];
                 let parts = source.parts(seen.activations(), &samples, spec, pass);
                 let weights = parts.support_weights(e);
-                seen.apply(&weights);
+                seen.apply(&weights, source.prior(&weights).as_ref());
                 query_weights.push(parts.query_weights(e).unwrap_or(weights));
                 if pass.is_traced() {
                     pass.note("activations", &seen.activations().clone().into_images());

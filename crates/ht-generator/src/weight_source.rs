@@ -2,11 +2,15 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use ht_cnn::{Activations, ConvSpec, LayerWeights, LogitsWeights, PartialWeights, SliceLayout};
+use ht_cnn::{
+    Activations, ConvSpec, LayerWeights, LogitsWeights, PartialWeights, PriorStatistics,
+    SliceLayout,
+};
 
 use crate::activation_encoder::EncodedLayer;
 use crate::{
-    GeneratorConfig, LayerGenerator, LearnedTensors, NormWeights, ParameterInit, Pass, Samples,
+    GeneratorConfig, LayerGenerator, LearnedTensors, NormPrior, NormWeights, ParameterInit, Pass,
+    Samples,
 };
 
 /// The tensors of a convolution layer that are parameters, shared by all episodes.
@@ -83,6 +87,8 @@ pub struct ConvSource {
     learned: ConvParameters,
     /// Only where each pass has its own.
     query_learned: Option<ConvParameters>,
+    /// Only where learned statistics count with those of the support images.
+    prior: Option<NormPrior>,
     #[module(skip)]
     layout: SliceLayout,
 }
@@ -115,6 +121,9 @@ impl ConvSource {
             learned: ConvParameters::new(has_kernel, has_norm, spec, init),
             query_learned: (config.learned_tensors == LearnedTensors::PerPass)
                 .then(|| ConvParameters::new(has_kernel, has_norm, spec, init)),
+            prior: config
+                .norm_prior
+                .then(|| NormPrior::new(spec.output.channels, init)),
             layout,
         }
     }
@@ -122,6 +131,12 @@ impl ConvSource {
     /// The generator of the layer, if it is generated.
     pub fn generator(&self) -> Option<&LayerGenerator> {
         self.generator.as_ref()
+    }
+
+    /// What is known about the statistics of this layer's images under these weights.
+    pub(crate) fn prior(&self, weights: &LayerWeights) -> Option<PriorStatistics> {
+        let prior = self.prior.as_ref()?;
+        Some(prior.statistics(&weights.kernel))
     }
 
     /// The parts of this layer for the episodes of `samples`.

@@ -206,6 +206,7 @@ impl ReleasedFlags {
             } else {
                 NormWeights::Learned
             },
+            norm_prior: false,
             added_weights: self.add_trainable_weights,
             learned_tensors: if self.separate_bn_vars {
                 LearnedTensors::PerPass

@@ -50,11 +50,14 @@ pub fn start_from(
     let (other, _, _) = load_learner(checkpoint, device)?;
     let model = config.new_learner(device)?;
     let (ours, theirs) = (slots(&model), slots(&other));
-    // A class head that the other run does not have starts at random.
+    // A class head that the other run does not have starts at random, statistics that it has not
+    // learned as those of drawn kernels.
     let is_lacking = |slot: &ParameterSlot| {
-        part == StartPart::ImageEncoder
-            && slot.name.starts_with("class_head.")
-            && theirs.iter().all(|other| other.name != slot.name)
+        let may_lack = match part {
+            StartPart::All => slot.name.contains(".prior."),
+            StartPart::ImageEncoder => slot.name.starts_with("class_head."),
+        };
+        may_lack && theirs.iter().all(|other| other.name != slot.name)
     };
     let is_taken = |slot: &&ParameterSlot| part.has(slot) && !is_lacking(slot);
     let taken: Vec<&ParameterSlot> = ours.iter().filter(is_taken).collect();

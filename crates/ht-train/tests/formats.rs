@@ -50,7 +50,8 @@ fn assert_answers(model: &Learner, fixture: &Path) {
     let near = |(ours, theirs): (&f32, &f32)| (ours - theirs).abs() < 1e-4;
     assert!(
         ours.len() == theirs.len() && ours.iter().zip(&theirs).all(near),
-        "{fixture:?}: {ours:?} {theirs:?}"
+        "{}: {ours:?} {theirs:?}",
+        fixture.display()
     );
 }
 

@@ -58,6 +58,7 @@ const OPTIONS: [&[&str]; 16] = [
     &[
         "generator.warmup_heads={steps=100}",
         "cnn.norm_statistics=support",
+        "generator.norm_prior=true",
     ],
     &[
         "generator.sample_features=standardized",

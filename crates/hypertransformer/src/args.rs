@@ -234,7 +234,6 @@ pub(crate) struct ExplainArgs {
 pub(crate) enum NormName {
     QueryBatch,
     Support,
-    ShiftedSupport,
 }
 
 impl From<NormName> for NormStatistics {
@@ -242,7 +241,6 @@ impl From<NormName> for NormStatistics {
         match name {
             NormName::QueryBatch => Self::QueryBatch,
             NormName::Support => Self::Support,
-            NormName::ShiftedSupport => Self::ShiftedSupport,
         }
     }
 }

@@ -52,7 +52,7 @@ fn passed(
     let spec = spec(statistics);
     let mut pass = SupportPass::new(&spec, images.clone(), hidden);
     for weights in &weights(&spec, &images.device()) {
-        pass.apply(weights);
+        pass.apply(weights, None);
     }
     let activations = pass.activations().clone();
     (pass.into_statistics(), activations)
@@ -70,26 +70,6 @@ fn all_near(ours: Option<Vec<BatchStatistics>>, expected: Option<Vec<BatchStatis
         near(&ours.mean, &expected.mean);
         near(&ours.variance, &expected.variance);
     }
-}
-
-/// Moves images by whole pixels, value by value.
-fn moved(images: &Tensor<5>, rows: isize, columns: isize) -> Tensor<5> {
-    let data = images.to_data();
-    let values: Vec<f32> = data.iter().collect();
-    let mut out = vec![0.0; values.len()];
-    let sides = 0..SIDE;
-    for (from, to) in values.chunks(SIDE * SIDE).zip(out.chunks_mut(SIDE * SIDE)) {
-        for y in sides.clone() {
-            for x in sides.clone() {
-                let source = y
-                    .checked_add_signed(-rows)
-                    .zip(x.checked_add_signed(-columns));
-                let inside = source.filter(|(y, x)| sides.contains(y) && sides.contains(x));
-                to[y * SIDE + x] = inside.map_or(0.0, |(y, x)| from[y * SIDE + x]);
-            }
-        }
-    }
-    Tensor::from_data(TensorData::new(out, images.dims()), &images.device())
 }
 
 #[test]
@@ -123,28 +103,28 @@ fn the_statistics_are_those_of_the_support_images() {
 }
 
 #[test]
-fn moved_copies_count_in_the_statistics_alone() {
+fn a_prior_counts_as_its_images() {
     let device = Device::flex();
-    let images = wave([2, 3, 1, SIDE, SIDE], 0.4, &device);
-    let two_pixels = [[-2, 0], [2, 0], [0, -2], [0, 2]].map(|[y, x]| moved(&images, y, x));
-    let all = std::iter::once(images.clone()).chain(two_pixels).collect();
-    let (expected, _) = passed(NormStatistics::Support, &Tensor::cat(all, 1), None);
-    let (ours, activations) = passed(NormStatistics::ShiftedSupport, &images, None);
-    all_near(ours, expected);
-    let (_, plain) = passed(NormStatistics::QueryBatch, &images, None);
-    near(&activations.into_images(), &plain.into_images());
-}
-
-#[test]
-fn a_hidden_image_has_hidden_copies() {
-    let device = Device::flex();
-    let images = wave([2, 3, 1, SIDE, SIDE], 0.4, &device);
-    let padded = Tensor::cat(
-        vec![images.clone(), wave([2, 1, 1, SIDE, SIDE], 0.9, &device)],
-        1,
-    );
-    let hidden = Tensor::from_data([[false, false, false, true]; 2], &device);
-    let (ours, _) = passed(NormStatistics::ShiftedSupport, &padded, Some(hidden));
-    let (expected, _) = passed(NormStatistics::ShiftedSupport, &images, None);
+    let images = wave([2, 6, 1, SIDE, SIDE], 0.4, &device);
+    let spec = spec(NormStatistics::Support);
+    let first = &weights(&spec, &device)[0];
+    let after_one = |images: Tensor<5>, prior: Option<&PriorStatistics>, hidden| {
+        let mut pass = SupportPass::new(&spec, images, hidden);
+        pass.apply(first, prior);
+        let activations = pass.activations().clone().into_images();
+        (pass.into_statistics(), activations)
+    };
+    let (others, _) = after_one(images.clone().narrow(1, 2, 4), None, None);
+    let prior = PriorStatistics {
+        statistics: others.expect("kept").remove(0),
+        n_images: Tensor::from_data([4.0], &device),
+    };
+    let (expected, activations) = after_one(images.clone(), None, None);
+    let (ours, ours_after) = after_one(images.clone().narrow(1, 0, 2), Some(&prior), None);
+    all_near(ours, expected.clone());
+    near(&ours_after, &activations.narrow(1, 0, 2));
+    // Hidden images are none to weigh it against.
+    let hidden = Tensor::from_data([[false, false, true, true, true, true]; 2], &device);
+    let (ours, _) = after_one(images, Some(&prior), Some(hidden));
     all_near(ours, expected);
 }

@@ -10,6 +10,7 @@ use super::{
     Architecture, GeneratorConfig, LearnedTensors, LogitsFeatures, NormOrder, NormWeights,
     TransformerConfig,
 };
+use crate::NormPrior;
 use crate::activation_encoder::{EncodedLayer, planned_convolutions};
 use crate::image_encoder;
 use crate::layer_generator::{TokenGrid, seen_features};
@@ -82,7 +83,9 @@ impl GeneratorConfig {
         if !norm_generated || self.added_weights {
             learned += 2.0 * channels;
         }
-        generator + learned * self.copies()
+        let n_prior = NormPrior::n_parameters(layer.output.channels);
+        let prior = if self.norm_prior { n_prior } else { 0 } as f64;
+        generator + learned * self.copies() + prior
     }
 
     fn layer_generator(

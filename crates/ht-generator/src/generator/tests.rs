@@ -6,7 +6,7 @@ use std::sync::Arc;
 use burn::module::{ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Tensor, Tolerance};
-use ht_cnn::{CnnConfig, Geometry, Padding, WeightAllocation};
+use ht_cnn::{CnnConfig, Geometry, NormStatistics, Padding, WeightAllocation};
 use ht_episodes::{
     ClassRotation, ClassSplit, EpisodeBatch, EpisodeSampler, EpisodeSpec, ImageSource, Split,
     SplitConfig, collate,
@@ -26,6 +26,7 @@ fn config() -> GeneratorConfig {
         learned_layers: LearnedLayers::None,
         embedding_width: 8,
         norm_weights: NormWeights::Learned,
+        norm_prior: false,
         added_weights: false,
         learned_tensors: LearnedTensors::Shared,
         logits_tokens: LogitsTokens::Independent,
@@ -66,6 +67,10 @@ fn config() -> GeneratorConfig {
 }
 
 fn spec() -> CnnSpec {
+    spec_under(NormStatistics::QueryBatch)
+}
+
+fn spec_under(norm_statistics: NormStatistics) -> CnnSpec {
     let image = Geometry {
         channels: 1,
         height: 28,
@@ -73,6 +78,7 @@ fn spec() -> CnnSpec {
     };
     let cnn = CnnConfig {
         channels: 4,
+        norm_statistics,
         ..CnnConfig::default()
     };
     CnnSpec::new(&cnn, image, 5).expect("fits")
@@ -121,10 +127,9 @@ impl ModuleVisitor for WithoutGradient {
     }
 }
 
-fn without_gradient(config: &GeneratorConfig) -> Vec<String> {
+fn without_gradient(config: &GeneratorConfig, spec: &CnnSpec) -> Vec<String> {
     let device = Device::flex().autodiff();
-    let spec = spec();
-    let generator = WeightGenerator::new(config, &spec, 1, &device).expect("valid");
+    let generator = WeightGenerator::new(config, spec, 1, &device).expect("valid");
     let EpisodeBatch { support, query, .. } = batch(2, &device);
     let logits = generator.generate(&support).forward(query.images);
     let gradients = GradientsParams::from_grads(logits.square().sum().backward(), &generator);
@@ -135,6 +140,13 @@ fn without_gradient(config: &GeneratorConfig) -> Vec<String> {
     };
     generator.visit(&mut visitor);
     visitor.found
+}
+
+fn with_prior() -> GeneratorConfig {
+    GeneratorConfig {
+        norm_prior: true,
+        ..config()
+    }
 }
 
 /// A count that is too low lets a stranger's config take the memory all the same.
@@ -187,10 +199,12 @@ fn parameters_are_counted_before_they_are_made() {
             });
         }
     }
-    for config in configs {
-        let spec = spec();
-        let generator = WeightGenerator::new(&config, &spec, 0, &Device::flex()).expect("valid");
-        let counted = config.n_parameters(&spec);
+    let of_query = spec();
+    let of_support = spec_under(NormStatistics::Support);
+    let cases = configs.iter().map(|config| (config, &of_query));
+    for (config, spec) in cases.chain([(&with_prior(), &of_support)]) {
+        let generator = WeightGenerator::new(config, spec, 0, &Device::flex()).expect("valid");
+        let counted = config.n_parameters(spec);
         assert_eq!(generator.num_params() as u64, counted, "{config:?}");
     }
 }
@@ -220,8 +234,15 @@ fn every_parameter_receives_a_gradient() {
             ..config()
         },
     ] {
-        assert_eq!(without_gradient(&config), [] as [String; 0], "{config:?}");
+        assert_eq!(
+            without_gradient(&config, &spec()),
+            [] as [String; 0],
+            "{config:?}"
+        );
     }
+    let of_support = spec_under(NormStatistics::Support);
+    let found = without_gradient(&with_prior(), &of_support);
+    assert_eq!(found, [] as [String; 0]);
 }
 
 /// The sum of the squares of each parameter, by its name.
@@ -325,6 +346,10 @@ fn a_configuration_that_cannot_be_built_names_its_key() {
             ..config()
         },
         "generator.transformer.value is 13, expected a multiple of heads = 2",
+    );
+    check(
+        &with_prior(),
+        "generator.norm_prior cannot be combined with cnn.norm_statistics = \"query-batch\"",
     );
     check(
         &GeneratorConfig {

@@ -264,7 +264,7 @@ fn other_statistics(
     }
     let norm_statistics = match own.measured.norm_statistics {
         NormStatistics::QueryBatch => NormStatistics::Support,
-        NormStatistics::Support | NormStatistics::ShiftedSupport => NormStatistics::QueryBatch,
+        NormStatistics::Support => NormStatistics::QueryBatch,
     };
     let run = args.runs.join(&row.id);
     let path = run.join(format!("test-{}.jsonl", norm_statistics.name()));

@@ -128,17 +128,17 @@ fn a_run_can_start_from_another_ones_parameters() {
     assert!(info.contains("best"), "{info}");
 
     let third = scratch.path().join("third").display().to_string();
-    let wider = [
-        "train",
-        "configs/smoke.toml",
-        "--run",
-        &third,
-        "--start",
-        &first,
-    ];
-    let wider = [&wider[..], &["--set", "generator.embedding_width=9"]].concat();
+    let start = [&start[..3], &[third.as_str()], &start[4..]].concat();
+    let wider = [&start[..], &["--set", "generator.embedding_width=9"]].concat();
     error(&wider, &["no parameter", "embeddings.labels"]);
     assert!(!Path::new(&third).exists());
+
+    // Statistics that the first run has not learned begin as those of drawn kernels.
+    let support = ["--set", "cnn.norm_statistics=support"];
+    let prior = ["--set", "generator.norm_prior=true"];
+    json(&[&start[..], &support, &prior].concat());
+    let info = json(&["evaluate", "--run", &third]);
+    assert_eq!(info["norm_statistics"], "support");
 }
 
 #[test]

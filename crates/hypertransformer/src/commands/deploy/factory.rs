@@ -38,7 +38,7 @@ impl Factory {
             .transpose()?;
         let (mut learner, config, info) = load_learner(&best_checkpoint(place)?, device)?;
         // A CNN that leaves home sees one picture at a time.
-        if !learner.spec().norm_statistics.is_of_support() {
+        if learner.spec().norm_statistics != NormStatistics::Support {
             say(&format!(
                 "note: {} was trained with query-batch statistics; its CNNs are normalised with \
                  support statistics here, which costs accuracy",
@@ -73,7 +73,7 @@ impl Factory {
         let are_grey = pictures.iter().all(Picture::is_grey);
         for place in models::folders(folder)? {
             let (_, config, _) = load_learner(&place, device)?;
-            let is_exportable = config.cnn.norm_statistics.is_of_support();
+            let is_exportable = config.cnn.norm_statistics == NormStatistics::Support;
             if is_exportable && (config.data.shape().channels == 1) == are_grey {
                 return Self::load(&place, device);
             }
