@@ -67,10 +67,12 @@ fn config() -> GeneratorConfig {
 }
 
 fn spec() -> CnnSpec {
-    spec_under(NormStatistics::QueryBatch)
+    spec_for(&config())
 }
 
-fn spec_under(norm_statistics: NormStatistics) -> CnnSpec {
+fn spec_for(config: &GeneratorConfig) -> CnnSpec {
+    use NormStatistics::{QueryBatch, Support};
+    let norm_statistics = [QueryBatch, Support][usize::from(config.norm_prior)];
     let image = Geometry {
         channels: 1,
         height: 28,
@@ -127,9 +129,9 @@ impl ModuleVisitor for WithoutGradient {
     }
 }
 
-fn without_gradient(config: &GeneratorConfig, spec: &CnnSpec) -> Vec<String> {
+fn without_gradient(config: &GeneratorConfig) -> Vec<String> {
     let device = Device::flex().autodiff();
-    let generator = WeightGenerator::new(config, spec, 1, &device).expect("valid");
+    let generator = WeightGenerator::new(config, &spec_for(config), 1, &device).expect("valid");
     let EpisodeBatch { support, query, .. } = batch(2, &device);
     let logits = generator.generate(&support).forward(query.images);
     let gradients = GradientsParams::from_grads(logits.square().sum().backward(), &generator);
@@ -170,7 +172,7 @@ fn parameters_are_counted_before_they_are_made() {
         logits_features: LogitsFeatures::Both,
         ..config()
     };
-    let mut configs = vec![config(), encoders];
+    let mut configs = vec![config(), encoders, with_prior()];
     for allocation in [WeightAllocation::Output, WeightAllocation::Spatial] {
         for learned_layers in [LearnedLayers::First(2), LearnedLayers::Last(4)] {
             configs.push(GeneratorConfig {
@@ -199,12 +201,10 @@ fn parameters_are_counted_before_they_are_made() {
             });
         }
     }
-    let of_query = spec();
-    let of_support = spec_under(NormStatistics::Support);
-    let cases = configs.iter().map(|config| (config, &of_query));
-    for (config, spec) in cases.chain([(&with_prior(), &of_support)]) {
-        let generator = WeightGenerator::new(config, spec, 0, &Device::flex()).expect("valid");
-        let counted = config.n_parameters(spec);
+    for config in configs {
+        let spec = spec_for(&config);
+        let generator = WeightGenerator::new(&config, &spec, 0, &Device::flex()).expect("valid");
+        let counted = config.n_parameters(&spec);
         assert_eq!(generator.num_params() as u64, counted, "{config:?}");
     }
 }
@@ -217,6 +217,7 @@ fn every_parameter_receives_a_gradient() {
     };
     for config in [
         config(),
+        with_prior(),
         GeneratorConfig {
             transformer: post,
             allocation: WeightAllocation::Spatial,
@@ -234,15 +235,8 @@ fn every_parameter_receives_a_gradient() {
             ..config()
         },
     ] {
-        assert_eq!(
-            without_gradient(&config, &spec()),
-            [] as [String; 0],
-            "{config:?}"
-        );
+        assert_eq!(without_gradient(&config), [] as [String; 0], "{config:?}");
     }
-    let of_support = spec_under(NormStatistics::Support);
-    let found = without_gradient(&with_prior(), &of_support);
-    assert_eq!(found, [] as [String; 0]);
 }
 
 /// The sum of the squares of each parameter, by its name.
