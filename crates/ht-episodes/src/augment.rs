@@ -1,4 +1,6 @@
-//! Quarter turns of images: how few-shot papers make more classes out of drawn characters.
+//! Mirrors and quarter turns of images: how few-shot papers make more classes out of drawn characters.
+
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +20,46 @@ pub enum ClassRotation {
     AsClasses,
     /// The same, and the mirror image of each: eight times as many.
     AsClassesWithMirrors,
+}
+
+/// How all images of a class stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Orientation {
+    /// Whether they are mirrored first.
+    pub mirrored: bool,
+    /// Counter-clockwise quarter turns.
+    pub quarter_turns: u8,
+}
+
+impl Orientation {
+    /// As the image is stored.
+    pub const UPRIGHT: Self = Self {
+        mirrored: false,
+        quarter_turns: 0,
+    };
+
+    /// The image as it stands.
+    ///
+    /// # Shapes
+    /// - `image`: C · H · W bytes or floats, with H = W where it is turned; returns the same.
+    pub fn apply<T: Copy>(self, image: &[T], shape: ImageShape) -> Cow<'_, [T]> {
+        let mut standing = Cow::Borrowed(image);
+        if self.mirrored {
+            standing = Cow::Owned(mirror(&standing, shape));
+        }
+        if !self.quarter_turns.is_multiple_of(4) {
+            standing = Cow::Owned(quarter_turn(&standing, shape, self.quarter_turns));
+        }
+        standing
+    }
+
+    /// Where in the image a pixel comes from that stands `down` and `right` of the centre.
+    pub(crate) fn source(self, [mut down, mut right]: [f32; 2]) -> [f32; 2] {
+        for _ in 0..self.quarter_turns % 4 {
+            (down, right) = (right, -down);
+        }
+        [down, if self.mirrored { -right } else { right }]
+    }
 }
 
 /// Turns a square image counter-clockwise by `turns` times 90 degrees.

@@ -2,29 +2,30 @@
 //! the one call of the data path.
 
 use crate::image_ops::Picture;
-use crate::{DrawnAugmentation, ImageChange, ImageShape};
+use crate::{DrawnAugmentation, ImageChange, ImageShape, Orientation};
 
 /// The normalised pixels (x / 128 - 1) of an image after its augmentations.
 ///
-/// Without draws they are [`crate::normalize_pixel`] of each byte. Quarter turns come first
-/// ([`crate::quarter_turn`], on the bytes).
+/// Without draws they are [`crate::normalize_pixel`] of each byte. The orientation comes first.
 ///
 /// # Shapes
 /// - `bytes`: C · H · W, returns the same.
 pub fn augmented_pixels(
     bytes: &[u8],
     shape: ImageShape,
+    orientation: Orientation,
     class: Option<&DrawnAugmentation>,
     change: Option<&ImageChange>,
 ) -> Vec<f32> {
-    let mut picture = Picture::from_bytes(shape, bytes);
-    if let Some(drawn) = class {
-        picture = drawn.apply(picture);
-    }
-    if let Some(drawn) = change.and_then(|change| change.jitter) {
-        picture = drawn.apply(&picture);
-    }
-    picture = picture.normalised();
+    let jitter = change.and_then(|change| change.jitter);
+    let standing = || Picture::from_bytes(shape, &orientation.apply(bytes, shape));
+    let picture = match (class, jitter) {
+        (None, None) => standing(),
+        (None, Some(drawn)) => drawn.apply(&Picture::from_bytes(shape, bytes), orientation),
+        (Some(class), None) => class.apply(standing()),
+        (Some(class), Some(drawn)) => drawn.apply(&class.apply(standing()), Orientation::UPRIGHT),
+    };
+    let mut picture = picture.normalised();
     if let Some(drawn) = change.and_then(|change| change.photo) {
         picture = drawn.apply(&picture);
     }
@@ -46,7 +47,10 @@ mod tests {
     fn without_draws_the_pixels_are_normalised_bytes() {
         let bytes: Vec<u8> = (0..48).map(|i| i * 5).collect();
         let expected: Vec<f32> = bytes.iter().copied().map(normalize_pixel).collect();
-        assert_eq!(augmented_pixels(&bytes, SHAPE, None, None), expected);
+        assert_eq!(
+            augmented_pixels(&bytes, SHAPE, Orientation::UPRIGHT, None, None),
+            expected
+        );
     }
 
     #[test]
@@ -71,8 +75,14 @@ mod tests {
                 photo: Some(photo),
             };
             for pixels in [
-                augmented_pixels(&bytes, SHAPE, Some(&drawn), None),
-                augmented_pixels(&bytes, SHAPE, Some(&drawn), Some(&change)),
+                augmented_pixels(&bytes, SHAPE, Orientation::UPRIGHT, Some(&drawn), None),
+                augmented_pixels(
+                    &bytes,
+                    SHAPE,
+                    Orientation::UPRIGHT,
+                    Some(&drawn),
+                    Some(&change),
+                ),
             ] {
                 assert!(pixels.iter().all(|pixel| (-1.0..1.0).contains(pixel)));
             }

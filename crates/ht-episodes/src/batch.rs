@@ -6,14 +6,9 @@
 //! Episodes of different sizes stand in one batch by padding: each is filled up with black
 //! images that a mask hides. Where nothing is hidden there is no mask.
 
-use std::borrow::Cow;
-
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-use crate::{
-    EpisodePlan, ImageChange, ImageSet, ImageShape, PlannedImage, augmented_pixels, mirror,
-    quarter_turn,
-};
+use crate::{EpisodePlan, ImageChange, ImageSet, ImageShape, PlannedImage, augmented_pixels};
 
 /// The support images of E episodes, labelled or not: all that the generator may see.
 #[derive(Clone, Debug)]
@@ -164,20 +159,14 @@ fn push_pixels(
     change: Option<&ImageChange>,
 ) {
     let bytes = images.image(planned.class, planned.image);
-    let bytes = if planned.mirrored {
-        Cow::Owned(mirror(bytes, images.shape()))
-    } else {
-        Cow::Borrowed(bytes)
-    };
-    let bytes = match planned.quarter_turns {
-        0 => bytes,
-        turns => Cow::Owned(quarter_turn(&bytes, images.shape(), turns)),
-    };
+    let orientation = planned.orientation();
     let class = planned.augmentation.as_ref();
     if class.is_none() && change.is_none() {
+        let bytes = orientation.apply(bytes, images.shape());
         pixels.extend(bytes.iter().copied().map(normalize_pixel));
     } else {
-        pixels.extend(augmented_pixels(&bytes, images.shape(), class, change));
+        let shape = images.shape();
+        pixels.extend(augmented_pixels(bytes, shape, orientation, class, change));
     }
 }
 

@@ -8,8 +8,8 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::EpisodeError;
 use crate::image_ops::{Picture, affine};
+use crate::{EpisodeError, Orientation};
 
 /// How far each image may be changed, in training.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,14 +76,16 @@ impl ImageJitter {
 }
 
 impl DrawnJitter {
-    /// The picture (0 to 255) after the change; zero where nothing was.
+    /// The picture (0 to 255), brought into its orientation and changed then; zero where nothing
+    /// was. One reading does both.
     #[must_use]
-    pub fn apply(&self, picture: &Picture) -> Picture {
+    pub fn apply(&self, picture: &Picture, orientation: Orientation) -> Picture {
         let (sin, cos) = self.turn.sin_cos();
         let ([height, width], slant) = (self.size, self.slant);
         // How far the place in the picture moves for a step down or right in the result.
         let down = [cos / height, (slant * cos - sin) / width];
         let right = [sin / height, (slant * sin + cos) / width];
+        let [down, right] = [down, right].map(|step| orientation.source(step));
         affine::sample_affine(picture, down, right, self.shift)
     }
 }
@@ -118,13 +120,13 @@ mod tests {
 
     #[test]
     fn no_change_and_changes_that_are_known() {
-        near(&STILL.apply(&picture()), &picture());
+        near(&STILL.apply(&picture(), Orientation::UPRIGHT), &picture());
         let turned = DrawnJitter {
             turn: std::f32::consts::FRAC_PI_2,
             ..STILL
         };
         near(
-            &turned.apply(&picture()),
+            &turned.apply(&picture(), Orientation::UPRIGHT),
             &geometric::quarter_turns(&picture(), 1),
         );
         // A shift by one of five rows: down, and zeros at the top.
@@ -132,9 +134,29 @@ mod tests {
             shift: [0.2, 0.0],
             ..STILL
         };
-        let down = shifted.apply(&picture());
+        let down = shifted.apply(&picture(), Orientation::UPRIGHT);
         assert_eq!(down.values()[..5], [0.0; 5]);
         assert!((down.values()[5] - picture().values()[0]).abs() < 1e-3);
+    }
+
+    #[test]
+    fn an_orientation_in_the_same_reading_is_one_before_it() {
+        let drawn = DrawnJitter {
+            turn: 0.2,
+            slant: -0.1,
+            size: [1.1, 0.9],
+            shift: [0.1, -0.05],
+        };
+        let shape = picture().shape();
+        for (mirrored, quarter_turns) in (0..8).map(|n| (n % 2 == 1, n / 2)) {
+            let orientation = Orientation {
+                mirrored,
+                quarter_turns,
+            };
+            let standing = orientation.apply(picture().values(), shape).into_owned();
+            let expected = drawn.apply(&Picture::new(shape, standing), Orientation::UPRIGHT);
+            near(&drawn.apply(&picture(), orientation), &expected);
+        }
     }
 
     #[test]
@@ -156,7 +178,7 @@ mod tests {
                     .all(|size| (size - 1.0).abs() <= 0.1 + 1e-6)
             );
             assert!(drawn.shift.iter().all(|shift| shift.abs() <= 0.05));
-            let values = drawn.apply(&picture()).into_values();
+            let values = drawn.apply(&picture(), Orientation::UPRIGHT).into_values();
             assert!(values.iter().all(|value| (0.0..=49.0).contains(value)));
         }
         let error = ImageJitter {

@@ -32,7 +32,7 @@ pub mod source;
 mod spec;
 mod split;
 
-pub use augment::{ClassRotation, mirror, quarter_turn};
+pub use augment::{ClassRotation, Orientation, mirror, quarter_turn};
 pub use augmented_pixels::augmented_pixels;
 pub use batch::{CollatedBatch, EpisodeBatch, QuerySet, SupportSet, collate, normalize_pixel};
 pub use episode_augmentation::{DrawnAugmentation, EpisodeAugmentation};

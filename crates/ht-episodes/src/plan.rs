@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DrawnAugmentation, DrawnJitter, DrawnPhoto};
+use crate::{DrawnAugmentation, DrawnJitter, DrawnPhoto, Orientation};
 
 /// One class of an episode.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,6 +73,16 @@ pub struct PlannedImage {
     pub augmentation: Option<DrawnAugmentation>,
     /// The label it is shown with or must be given; none for an unlabelled sample.
     pub label: Option<usize>,
+}
+
+impl PlannedImage {
+    /// How it stands.
+    pub fn orientation(&self) -> Orientation {
+        Orientation {
+            mirrored: self.mirrored,
+            quarter_turns: self.quarter_turns,
+        }
+    }
 }
 
 impl EpisodePlan {

@@ -1,6 +1,6 @@
 //! The floor under every result: the label of the nearest support image, by pixels.
 
-use ht_episodes::{EpisodePlan, ImageSet, PlannedImage, quarter_turn};
+use ht_episodes::{EpisodePlan, ImageSet, PlannedImage};
 
 /// Accuracy of nearest neighbour by Euclidean distance between the pixels, in [0, 1].
 ///
@@ -8,8 +8,8 @@ use ht_episodes::{EpisodePlan, ImageSet, PlannedImage, quarter_turn};
 pub fn pixel_nearest_neighbour(images: &ImageSet, plan: &EpisodePlan) -> f64 {
     let pixels = |planned: PlannedImage| {
         let bytes = images.image(planned.class, planned.image);
-        let turned = quarter_turn(bytes, images.shape(), planned.quarter_turns);
-        planned.label.map(|label| (label, turned))
+        let standing = planned.orientation().apply(bytes, images.shape());
+        planned.label.map(|label| (label, standing.into_owned()))
     };
     let support: Vec<(usize, Vec<u8>)> = plan.support().filter_map(pixels).collect();
     let query: Vec<(usize, Vec<u8>)> = plan.query().filter_map(pixels).collect();
