@@ -4,6 +4,7 @@
 //! override (`--set key=value`) of an unknown key names the nearest known one.
 
 mod episodes;
+mod keys;
 
 use std::path::Path;
 
@@ -15,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 pub use episodes::{EpisodesConfig, UnlabelledConfig};
+pub use keys::Override;
+use keys::{get, leaf_keys, nearest, set};
 
 use crate::{LossConfig, Method, OptimizerConfig, ScheduleConfig, TrainError};
 use ht_files::{bounded, clipped};
@@ -106,33 +109,6 @@ pub struct EvaluationConfig {
     pub validation_episodes: u64,
     /// Episodes of the final test.
     pub test_episodes: u64,
-}
-
-/// One `--set key=value`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Override {
-    key: String,
-    value: Value,
-}
-
-impl std::str::FromStr for Override {
-    type Err = String;
-
-    /// The value is TOML; what is not TOML is taken as a string.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (key, value) = text
-            .split_once('=')
-            .ok_or_else(|| format!("{text:?} has no '=', expected key=value"))?;
-        let value = value.trim();
-        let parsed = format!("value = {value}")
-            .parse::<Table>()
-            .ok()
-            .and_then(|mut table| table.remove("value"));
-        Ok(Self {
-            key: key.trim().to_owned(),
-            value: parsed.unwrap_or_else(|| Value::String(value.to_owned())),
-        })
-    }
 }
 
 /// More episodes of a test would not fit in memory.
@@ -357,51 +333,6 @@ impl ExperimentConfig {
         }
         Ok(())
     }
-}
-
-/// Dotted paths of all values that are no tables.
-fn leaf_keys(table: &Table) -> Vec<String> {
-    table
-        .iter()
-        .flat_map(|(key, value)| match value {
-            Value::Table(inner) => leaf_keys(inner)
-                .into_iter()
-                .map(|rest| format!("{key}.{rest}"))
-                .collect(),
-            _ => vec![key.clone()],
-        })
-        .collect()
-}
-
-fn get<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
-    match key.split_once('.') {
-        None => table.get(key),
-        Some((first, rest)) => get(table.get(first)?.as_table()?, rest),
-    }
-}
-
-fn set(table: &mut Table, key: &str, value: Value) -> Result<(), String> {
-    match key.split_once('.') {
-        None => {
-            table.insert(key.to_owned(), value);
-            Ok(())
-        }
-        Some((first, rest)) => {
-            let inner = table
-                .entry(first)
-                .or_insert_with(|| Value::Table(Table::new()))
-                .as_table_mut()
-                .ok_or_else(|| format!("{first} is a value, expected a section"))?;
-            set(inner, rest, value)
-        }
-    }
-}
-
-fn nearest<'a>(key: &str, known: &'a [String]) -> &'a str {
-    known
-        .iter()
-        .max_by(|a, b| strsim::jaro_winkler(key, a).total_cmp(&strsim::jaro_winkler(key, b)))
-        .map_or("", String::as_str)
 }
 
 #[cfg(test)]
