@@ -7,19 +7,20 @@ mod figure;
 mod report;
 mod rows;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use burn::tensor::Device;
 use ht_cnn::NormStatistics;
-use ht_episodes::Split;
+use ht_episodes::{QueryPool, Split};
 use ht_train::{
-    BadSteps, EpisodeRecords, Experiment, ExperimentConfig, RunDir, StartPart, TrainOutcome,
-    TrainReport, load_learner, measure,
+    BadSteps, EpisodeRecords, Experiment, ExperimentConfig, Learner, RunDir, StartPart,
+    TrainOutcome, TrainReport, load_learner, measure,
 };
 use serde_json::json;
 
-use self::report::{OtherStatistics, Recorded, Results};
+use self::report::{OtherStatistics, Recorded, Results, WholeClassQueries};
 use self::rows::{Row, Tables};
 use super::stop_signal::StopSignal;
 use super::train::{begin, run_info, watched};
@@ -39,13 +40,14 @@ pub(crate) fn run(args: &ReproduceArgs) -> Result<Outcome> {
         let Some(report) = finished(row, &args.runs.join(&row.id), args, &stop)? else {
             return Ok(Outcome::Stopped(stop.exit_code()));
         };
-        // After every row, and on what the file says now: training takes hours, and others may
-        // have written in the meantime.
+        let recorded = recorded(row, &report, args)?;
+        let _alone = alone(args)?;
         let mut results = Results::read(&args.results)?;
-        results.keep(recorded(row, &report, args)?);
+        results.keep(recorded);
         results.write(&args.results)?;
         print(&format!("{:40} {}", row.id, report.test));
     }
+    let _alone = alone(args)?;
     let mut results = Results::read(&args.results)?;
     compare(&tables, &mut results, args)?;
     results.write(&args.results)?;
@@ -55,6 +57,19 @@ pub(crate) fn run(args: &ReproduceArgs) -> Result<Outcome> {
         print(&json!({ "rows": results.rows }).to_string());
     }
     Ok(Outcome::Done)
+}
+
+/// Waits until no other process changes what is known of all rows, and keeps others waiting: rows
+/// may be trained side by side, and each is written into what the file says then.
+fn alone(args: &ReproduceArgs) -> Result<File> {
+    let path = args.runs.join("results.lock");
+    let take = || {
+        std::fs::create_dir_all(&args.runs)?;
+        let file = File::create(&path)?;
+        file.lock()?;
+        Ok(file)
+    };
+    take().map_err(|cause: std::io::Error| anyhow!("cannot lock {}: {cause}", path.display()))
 }
 
 /// Trains a row again, from nothing, and compares it with what is recorded.
@@ -234,6 +249,7 @@ fn recorded(row: &Row, report: &TrainReport, args: &ReproduceArgs) -> Result<Rec
         behind: None,
         behind_ci95: None,
         other_statistics: other_statistics(row, &own, args)?,
+        whole_class_queries: whole_class_queries(row, args)?,
         pixel_nn: report.pixel_nn.mean,
         channels: config.cnn.channels,
         cnn_weights: spec.n_weights(),
@@ -251,32 +267,22 @@ fn recorded(row: &Row, report: &TrainReport, args: &ReproduceArgs) -> Result<Rec
     })
 }
 
-/// A generator under the statistics that it was not trained with, on the same episodes. The records
-/// stay in the run, so that it is measured once.
+/// A generator under the statistics that it was not trained with, on the same episodes.
 fn other_statistics(
     row: &Row,
     own: &EpisodeRecords,
     args: &ReproduceArgs,
 ) -> Result<Option<OtherStatistics>> {
-    let config = row.experiment()?;
-    if config.generator.is_none() {
+    if row.experiment()?.generator.is_none() {
         return Ok(None);
     }
     let norm_statistics = match own.measured.norm_statistics {
         NormStatistics::QueryBatch => NormStatistics::Support,
         NormStatistics::Support => NormStatistics::QueryBatch,
     };
-    let run = args.runs.join(&row.id);
-    let path = run.join(format!("test-{}.jsonl", norm_statistics.name()));
-    if !path.exists() {
-        let compute = args.compute.device.compute(args.compute.threads)?;
-        let experiment = Experiment::resolve(config, data_folder(row, args)?.as_deref())?;
-        let (mut model, config, _) = load_learner(&best_checkpoint(&run)?, &compute.device)?;
+    let other = measured_again(row, args, norm_statistics.name(), |model, _| {
         model.set_norm_statistics(norm_statistics);
-        let episodes = experiment.fixed_episodes(Split::Test, config.evaluation.test_episodes);
-        measure(&model, &config, &episodes, &compute)?.write(&path)?;
-    }
-    let other = EpisodeRecords::read(&path)?;
+    })?;
     let (accuracy, change) = (other.accuracy(), other.minus(own)?);
     Ok(Some(OtherStatistics {
         norm_statistics,
@@ -285,4 +291,44 @@ fn other_statistics(
         change: change.mean,
         change_ci95: change.ci95,
     }))
+}
+
+/// A generator on episodes as the paper's code draws them, where the paper has a figure: support
+/// images may be among the query images (docs/paper.md, deviation D4).
+fn whole_class_queries(row: &Row, args: &ReproduceArgs) -> Result<Option<WholeClassQueries>> {
+    let config = row.experiment()?;
+    let is_disjoint = config.episodes.query_pool == QueryPool::Disjoint;
+    if config.generator.is_none() || row.paper.is_none() || !is_disjoint {
+        return Ok(None);
+    }
+    let accuracy = measured_again(row, args, "whole-class", |_, config| {
+        config.episodes.query_pool = QueryPool::WholeClass;
+    })?
+    .accuracy();
+    Ok(Some(WholeClassQueries {
+        accuracy: accuracy.mean,
+        ci95: accuracy.ci95,
+    }))
+}
+
+/// Tests a row with something changed. The records stay in the run, under the name of the change, so
+/// that it is measured once.
+fn measured_again(
+    row: &Row,
+    args: &ReproduceArgs,
+    name: &str,
+    change: impl FnOnce(&mut Learner, &mut ExperimentConfig),
+) -> Result<EpisodeRecords> {
+    let run = args.runs.join(&row.id);
+    let path = run.join(format!("test-{name}.jsonl"));
+    if !path.exists() {
+        let compute = args.compute.device.compute(args.compute.threads)?;
+        let (mut model, mut config, _) = load_learner(&best_checkpoint(&run)?, &compute.device)?;
+        change(&mut model, &mut config);
+        let experiment = Experiment::resolve(config, data_folder(row, args)?.as_deref())?;
+        let config = &experiment.config;
+        let episodes = experiment.fixed_episodes(Split::Test, config.evaluation.test_episodes);
+        measure(&model, config, &episodes, &compute)?.write(&path)?;
+    }
+    Ok(EpisodeRecords::read(&path)?)
 }

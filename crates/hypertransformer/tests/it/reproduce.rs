@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::support::{command, error, json, root, scratch, stderr};
 
@@ -55,6 +57,48 @@ fn places<'a>(
         "--figures",
         figures,
     ]
+}
+
+/// Two may train rows side by side: what one writes while the other is at work must stay.
+#[test]
+fn a_row_is_written_into_what_the_file_says_by_then() {
+    let (folder, runs) = scratch();
+    let here = |name: &str| folder.path().join(name).display().to_string();
+    let (table, results, document, figures) = (
+        here("rows.toml"),
+        here("results.json"),
+        here("doc.md"),
+        here("figures"),
+    );
+    fs::write(&table, ROWS).expect("written");
+    fs::write(&document, "<!-- rows -->\n<!-- /rows -->\n").expect("written");
+    let places = places(&runs, &table, &results, &document, &figures);
+    let reproduce = |row: &'static str| [&["reproduce", row], &places[..]].concat();
+    json(&reproduce("small"));
+    let theirs = fs::read_to_string(&results).expect("text");
+    fs::remove_file(&results).expect("removed");
+
+    // The other process holds the lock, and writes its row while this one waits.
+    let lock = fs::File::create(Path::new(&runs).join("results.lock")).expect("created");
+    lock.lock().expect("locked");
+    let mut child = command(&reproduce("other")).spawn().expect("started");
+    let measured = Path::new(&runs).join("other/test-support.jsonl");
+    let started = Instant::now();
+    while !measured.exists() && started.elapsed() < Duration::from_mins(2) {
+        thread::sleep(Duration::from_millis(20));
+    }
+    thread::sleep(Duration::from_millis(300));
+    assert!(
+        child.try_wait().expect("asked").is_none(),
+        "it did not wait"
+    );
+    assert!(!Path::new(&results).exists());
+    fs::write(&results, theirs).expect("written");
+    drop(lock);
+    assert!(child.wait().expect("ended").success());
+    let both = fs::read_to_string(&results).expect("text");
+    let both: serde_json::Value = serde_json::from_str(&both).expect("JSON");
+    assert_eq!(both["rows"].as_array().map(Vec::len), Some(2), "{both}");
 }
 
 #[test]
@@ -118,6 +162,13 @@ fn rows_are_trained_once_and_written_into_the_document() {
     assert_eq!(under["accuracy"], measured["accuracy"]);
     let change = number(&under["accuracy"]) - number(&small["accuracy"]);
     assert!((number(&under["change"]) - change).abs() < 1e-9, "{small}");
+    // Beside a figure of the paper stands ours on episodes as the paper's code draws them.
+    let whole_class = ["--set", "episodes.query_pool=whole-class"];
+    let measured = json(&[&["evaluate", "--run", &run], &whole_class[..]].concat());
+    let again = &small["whole_class_queries"];
+    assert_eq!(again["accuracy"], measured["accuracy"]);
+    assert_ne!(again["accuracy"], small["accuracy"]);
+    assert!(other["whole_class_queries"].is_null(), "{other}");
     // A row that goes on from another is not that row.
     let further = &first["rows"][2];
     assert_eq!(further["start"], "small");

@@ -24,6 +24,13 @@ pub(super) struct OtherStatistics {
     pub(super) change_ci95: f64,
 }
 
+/// A row on episodes whose query images may be support images too.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct WholeClassQueries {
+    pub(super) accuracy: f64,
+    pub(super) ci95: f64,
+}
+
 /// One measured row.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Recorded {
@@ -39,6 +46,7 @@ pub(super) struct Recorded {
     pub(super) behind: Option<f64>,
     pub(super) behind_ci95: Option<f64>,
     pub(super) other_statistics: Option<OtherStatistics>,
+    pub(super) whole_class_queries: Option<WholeClassQueries>,
     pub(super) pixel_nn: f64,
     pub(super) channels: usize,
     pub(super) cnn_weights: usize,
@@ -121,8 +129,8 @@ pub(super) fn write_tables(tables: &Tables, results: &Results, document: &Path) 
     Ok(durable::replace_file(document, text.as_bytes())?)
 }
 
-const HEAD: &str = "| row | what | method, statistics | test accuracy | n | paper | behind | under the other statistics | episodes, hours |\n\
-                    | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
+const HEAD: &str = "| row | what | method, statistics | test accuracy | n | paper | queries of the whole class | behind | under the other statistics | episodes, hours |\n\
+                    | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
 
 fn lines(rows: &[Row], results: &Results) -> String {
     let mut lines = String::new();
@@ -132,7 +140,10 @@ fn lines(rows: &[Row], results: &Results) -> String {
             .paper
             .map_or(String::new(), |paper| format!("{paper:.1}"));
         let Some(found) = results.get(id) else {
-            let _ = writeln!(lines, "| `{id}` | {title} | | not run | | {paper} | | | |");
+            let _ = writeln!(
+                lines,
+                "| `{id}` | {title} | | not run | | {paper} | | | | |"
+            );
             continue;
         };
         let behind = match (found.behind, found.behind_ci95) {
@@ -144,9 +155,12 @@ fn lines(rows: &[Row], results: &Results) -> String {
             let (change, ci95) = (other.change, other.change_ci95);
             format!("{name}: {:.2}, {change:+.2} ± {ci95:.2}", other.accuracy)
         });
+        let whole_class = found.whole_class_queries.map_or(String::new(), |found| {
+            format!("{:.2} ± {:.2}", found.accuracy, found.ci95)
+        });
         let _ = writeln!(
             lines,
-            "| `{id}` | {title} | {}, {} | **{:.2} ± {:.2}** | {} | {paper} | {behind} | {other} | {}, {:.2} |",
+            "| `{id}` | {title} | {}, {} | **{:.2} ± {:.2}** | {} | {paper} | {whole_class} | {behind} | {other} | {}, {:.2} |",
             found.method,
             found.norm_statistics.name(),
             found.accuracy,
