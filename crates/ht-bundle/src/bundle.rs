@@ -78,9 +78,8 @@ impl Bundle {
     /// Values that make no bundle; a folder that exists and is no bundle; a disk that says no.
     pub fn write(&self, folder: &Path) -> Result<(), BundleError> {
         self.check()?;
-        let is_bundle = folder.join(MANIFEST_FILE).is_file();
-        if folder.exists() && !is_bundle && !is_empty(folder) {
-            let cause = "it exists and is no bundle; name another folder";
+        if let Some(cause) = holds_else(folder) {
+            let cause = format!("it exists and {cause}; name another folder");
             return Err(BundleError::file("write", folder, cause));
         }
         let failed = |cause: String| BundleError::file("write", folder, cause);
@@ -175,8 +174,25 @@ impl Bundle {
     }
 }
 
-fn is_empty(folder: &Path) -> bool {
-    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+/// What would be lost if a bundle took a folder's place: anything but the files of a bundle.
+fn holds_else(folder: &Path) -> Option<String> {
+    if !folder.exists() {
+        return None;
+    }
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Some("is no folder".to_owned());
+    };
+    let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+    if names.is_empty() {
+        return None;
+    }
+    let manifest = bounded::read(&folder.join(MANIFEST_FILE), MAX_MANIFEST_BYTES);
+    if !manifest.is_ok_and(|text| Document::parse(&text).is_ok()) {
+        return Some("is no bundle".to_owned());
+    }
+    let own = [MANIFEST_FILE, WEIGHTS_FILE, GOLDEN_FILE, DEVICE_FILE];
+    let other = names.iter().find(|name| own.iter().all(|own| name != own));
+    other.map(|name| format!("has a file {}, which is none of a bundle", name.display()))
 }
 
 /// Reads a file that must have the digest of the manifest.

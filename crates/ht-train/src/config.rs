@@ -19,7 +19,7 @@ pub use episodes::{EpisodesConfig, UnlabelledConfig};
 pub use keys::Override;
 use keys::{get, leaf_keys, nearest, set};
 
-use crate::{LossConfig, Method, OptimizerConfig, ScheduleConfig, TrainError};
+use crate::{Decay, LossConfig, Method, OptimizerConfig, ScheduleConfig, TrainError};
 use ht_files::{bounded, clipped};
 
 /// The images of an experiment.
@@ -255,18 +255,54 @@ impl ExperimentConfig {
                     .to_owned(),
             });
         }
-        let rate = self.schedule.learning_rate;
-        if !(rate > 0.0 && rate.is_finite()) {
-            return Err(TrainError::Config {
-                place: "schedule.learning_rate".to_owned(),
-                cause: format!("is {rate}, expected a positive number"),
-            });
-        }
+        self.check_update()?;
         if self.name.is_empty() || self.name.contains(['/', '\\']) || self.name.starts_with('.') {
             return Err(TrainError::Config {
                 place: "name".to_owned(),
                 cause: format!("is {:?}, expected a plain folder name", self.name),
             });
+        }
+        Ok(())
+    }
+
+    /// The numbers of the update, without which a run learns nothing or the wrong way round.
+    fn check_update(&self) -> Result<(), TrainError> {
+        let mut positive = vec![("schedule.learning_rate", self.schedule.learning_rate)];
+        let mut below_one = Vec::new();
+        if let Some(largest) = self.training.gradient_clip {
+            positive.push(("training.gradient_clip", largest));
+        }
+        if let Decay::Exponential { rate, steps } = self.schedule.decay {
+            positive.push(("schedule.decay.exponential.rate", rate));
+            positive.push(("schedule.decay.exponential.steps", steps));
+        }
+        if let OptimizerConfig::Adam {
+            beta_1,
+            beta_2,
+            epsilon,
+        } = self.optimizer
+        {
+            positive.push(("optimizer.epsilon", f64::from(epsilon)));
+            below_one.push(("optimizer.beta_1", beta_1));
+            below_one.push(("optimizer.beta_2", beta_2));
+        }
+        let wrong = |place: &str, cause: String| TrainError::Config {
+            place: place.to_owned(),
+            cause,
+        };
+        for (key, value) in positive {
+            if !(value > 0.0 && value.is_finite()) {
+                return Err(wrong(
+                    key,
+                    format!("is {value}, expected a positive number"),
+                ));
+            }
+        }
+        for (key, value) in below_one {
+            if !(0.0..1.0).contains(&value) {
+                let cause = format!("is {value}, expected a number from 0 on, below 1");
+                return Err(wrong(key, cause));
+            }
         }
         Ok(())
     }

@@ -79,6 +79,15 @@ pub enum TrainError {
         /// The keys with both values.
         keys: String,
     },
+    /// A resume on other images.
+    #[error(
+        "{path} was begun with other images: expected the data set as it was then, with all its \
+         classes, or a new run"
+    )]
+    DataChanged {
+        /// The run directory.
+        path: PathBuf,
+    },
     /// Two tests that cannot be compared episode by episode.
     #[error(
         "the two were measured on other episodes or data ({ours} and {theirs}): evaluate both on one list \

@@ -68,6 +68,11 @@ impl Experiment {
 }
 
 impl Experiment {
+    /// SHA-256 of the images of all classes.
+    pub fn data_digest(&self) -> String {
+        self.train_sampler.images().digest()
+    }
+
     /// The first `n_episodes` evaluation episodes of a split.
     pub fn fixed_episodes(&self, split: Split, n_episodes: u64) -> FixedEpisodes<'_> {
         let (sampler, seed) = (&self.evaluation_sampler, self.config.evaluation.seed);

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{self, config_of_today, folder_name};
-use crate::{ExperimentConfig, StartPart, TrainError, TrainReport};
+use crate::{Experiment, ExperimentConfig, StartPart, TrainError, TrainReport};
 use ht_files::{
     bounded,
     durable::{self, remove_folder},
@@ -40,6 +40,9 @@ pub struct RunInfo {
     /// Processor and cores, for whoever reads how long it took.
     #[serde(default)]
     pub machine: Option<String>,
+    /// SHA-256 of the images of all classes, so that a run goes on with those that it began with.
+    #[serde(default)]
+    pub data_sha256: Option<String>,
     /// The checkpoint whose parameters it started from, if not from random ones.
     #[serde(default)]
     pub start: Option<PathBuf>,
@@ -65,8 +68,12 @@ impl RunDir {
         Self::check_free(path)?;
         durable::create_folder(path)?;
         let entries = fs::read_dir(path).map_err(|cause| TrainError::file("read", path, cause))?;
+        // Checkpoints without a word on the run are somebody else's.
+        let has_info = path.join("run.json").exists();
         let is_ours = |name: &str| {
-            ["lock", "run.json", "checkpoints"].contains(&name) || durable::is_leftover(name)
+            ["lock", "run.json"].contains(&name)
+                || (has_info && name == "checkpoints")
+                || durable::is_leftover(name)
         };
         let mut names = entries.flatten().map(|entry| entry.file_name());
         if !names.all(|name| is_ours(&name.to_string_lossy())) {
@@ -105,6 +112,11 @@ impl RunDir {
     /// # Errors
     /// A folder that already holds a run.
     pub fn check_free(path: &Path) -> Result<(), TrainError> {
+        // Its path stands in its report.
+        if path.to_str().is_none() {
+            let cause = "its path is no UTF-8, expected a folder with a plain name";
+            return Err(TrainError::file("write", path, cause));
+        }
         if !path.join("config.toml").exists() {
             return Ok(());
         }
@@ -147,6 +159,19 @@ impl RunDir {
                 path: path.to_owned(),
             }),
             Err(TryLockError::Error(cause)) => Err(TrainError::file("lock", &file, cause)),
+        }
+    }
+
+    /// Refuses other images than those that the run began with: another list of classes is
+    /// another split, and classes that it was trained on could stand in its test.
+    pub(crate) fn check_data(&self, experiment: &Experiment) -> Result<(), TrainError> {
+        match Self::info(&self.path)?.data_sha256 {
+            Some(begun_with) if begun_with != experiment.data_digest() => {
+                Err(TrainError::DataChanged {
+                    path: self.path.clone(),
+                })
+            }
+            _ => Ok(()),
         }
     }
 

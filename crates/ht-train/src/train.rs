@@ -117,6 +117,7 @@ pub fn train(
     stop: &AtomicBool,
     observe: &mut dyn FnMut(TrainEvent),
 ) -> Result<TrainOutcome, TrainError> {
+    run.check_data(experiment)?;
     let config = &experiment.config;
     let TrainingConfig { steps, .. } = config.training;
     let device = compute.device.clone().autodiff();

@@ -49,6 +49,11 @@ fn best_checkpoint(run: &Path) -> Result<PathBuf> {
     })?)
 }
 
+/// A path as JSON has it: what is no UTF-8 in it is replaced.
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
 /// A path that still means the same from another working directory.
 fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("no such path: {}", path.display()))

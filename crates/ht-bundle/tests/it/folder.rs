@@ -67,6 +67,29 @@ fn a_folder_that_is_no_bundle_is_left_alone() {
     let error = sample::paper(5).write(folder.path()).expect_err("not ours");
     assert!(error.to_string().contains("no bundle"), "{error}");
     assert_eq!(fs::read(&picture).expect("still there"), b"mine");
+    // Others call their files manifest.json too.
+    let manifest = folder.path().join("manifest.json");
+    fs::remove_file(&picture).expect("removed");
+    fs::write(&manifest, br#"{"name": "a web page"}"#).expect("a file");
+    let error = sample::paper(5).write(folder.path()).expect_err("not ours");
+    assert!(error.to_string().contains("no bundle"), "{error}");
+    assert!(manifest.is_file());
+}
+
+#[test]
+fn what_else_lies_in_a_bundle_is_not_removed_with_it() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let folder = parent.path().join("cnn");
+    sample::paper(5).write(&folder).expect("a folder");
+    sample::paper(4).write(&folder).expect("in its place");
+    fs::write(folder.join("cnn.h"), b"mine").expect("a file");
+    let error = sample::paper(5).write(&folder).expect_err("more than ours");
+    assert!(error.to_string().contains("has a file cnn.h"), "{error}");
+    assert_eq!(
+        fs::read(folder.join("cnn.h")).expect("still there"),
+        b"mine"
+    );
+    assert_eq!(Bundle::read(&folder).expect("whole").cnn.n_labels(), 4);
 }
 
 #[test]

@@ -259,6 +259,23 @@ fn wrong_keys_and_values_are_named() {
         &["schedule.learning_rate"],
     );
     check(&["name=../x"], &["plain folder name"]);
+    for (change, key) in [
+        ("training.gradient_clip=0.0", "training.gradient_clip"),
+        ("training.gradient_clip=-1.0", "training.gradient_clip"),
+        ("optimizer.epsilon=0.0", "optimizer.epsilon"),
+        ("optimizer.beta_1=-0.1", "optimizer.beta_1"),
+        ("optimizer.beta_2=1.0", "optimizer.beta_2"),
+        (
+            "schedule.decay={exponential={rate=-0.5, steps=10.0}}",
+            "schedule.decay.exponential.rate",
+        ),
+        (
+            "schedule.decay={exponential={rate=0.5, steps=0.0}}",
+            "schedule.decay.exponential.steps",
+        ),
+    ] {
+        check(&[change], &[key, "expected"]);
+    }
 
     let text = QUICKSTART.replace("meta_batch", "meta_bach");
     let error = ExperimentConfig::parse(&text, "mine.toml", &[]).expect_err("wrong key");

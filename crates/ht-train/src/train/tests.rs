@@ -38,6 +38,7 @@ fn go(
             device: "flex".to_owned(),
             version: "test".to_owned(),
             machine: None,
+            data_sha256: Some(experiment.data_digest()),
             start: None,
             start_part: None,
         };
@@ -199,6 +200,21 @@ fn a_damaged_file_is_named_and_the_checkpoint_before_is_used() {
         assert!(
             flipped.len() == 1 && flipped[0].contains("SHA-256"),
             "{flipped:?}"
+        );
+    }
+}
+
+/// Other images are other classes, and another split of them: what was trained on could be tested.
+#[test]
+fn a_run_goes_on_with_the_images_that_it_began_with() {
+    let folder = TempDir::new().expect("a folder");
+    finish(&experiment(&[]), folder.path());
+    for change in ["data.seed=9", "data.classes=31"] {
+        let other = experiment(&[change]);
+        let outcome = go(&other, folder.path(), BadSteps::Stop, 1, &mut |_| {});
+        assert!(
+            matches!(outcome, Err(TrainError::DataChanged { .. })),
+            "{change}: {outcome:?}"
         );
     }
 }

@@ -1,13 +1,11 @@
 //! `hypertransformer episodes`: a list of test episodes for others to be measured on.
 
-use std::fs::File;
-use std::io::Write;
-
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
+use ht_files::durable;
 use ht_train::Experiment;
 use serde_json::json;
 
-use super::{Outcome, experiment_config};
+use super::{Outcome, experiment_config, shown};
 use crate::args::EpisodesArgs;
 use crate::progress::print;
 
@@ -18,15 +16,17 @@ pub(crate) fn run(args: &EpisodesArgs) -> Result<Outcome> {
     let episodes = experiment.fixed_episodes(args.split.into(), args.episodes);
     let (images, list) = (episodes.images, &episodes.list);
     let text = list.to_text(images)?;
-    // A list fixes a test for ever: an old one is not replaced.
-    let mut file = File::create_new(&args.output)
-        .with_context(|| format!("cannot write {}", args.output.display()))?;
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.sync_all())
-        .with_context(|| format!("cannot write {}", args.output.display()))?;
+    // A list fixes a test for ever.
+    if args.output.exists() {
+        bail!(
+            "cannot write {}: it is there already, and a list is not replaced",
+            args.output.display()
+        );
+    }
+    durable::replace_file(&args.output, text.as_bytes())?;
     if args.json {
         let object = json!({
-            "file": args.output,
+            "file": shown(&args.output),
             "episodes": list.plans().len(),
             "episodes_sha256": list.digest(),
             "data_sha256": images.digest(),

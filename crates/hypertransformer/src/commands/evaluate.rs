@@ -8,9 +8,9 @@ use ht_train::{
 };
 use serde_json::json;
 
-use super::Outcome;
 use super::trained::Trained;
-use crate::args::{EvaluateArgs, SplitName};
+use super::{Outcome, shown};
+use crate::args::EvaluateArgs;
 use crate::progress::{print, say};
 
 /// Evaluates the best checkpoint of a run.
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     if args.json {
         let (calibration, report) = calibrated.unzip();
         let object = json!({
-            "run": place,
+            "run": shown(&place),
             "method": measured.method,
             "split": measured.split,
             "accuracy": accuracy.mean,
@@ -97,7 +97,7 @@ fn calibrated(
     args: &EvaluateArgs,
     compute: &Compute,
 ) -> Option<(Calibration, CalibrationReport)> {
-    if matches!(args.split, SplitName::Validation) {
+    if fixed.list.split() == Split::Validation.name() {
         return None;
     }
     let n_episodes = fixed.list.plans().len() as u64;

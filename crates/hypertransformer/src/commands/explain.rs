@@ -30,8 +30,8 @@ use self::figure::Figure;
 use self::groups::grouped_episodes;
 use self::page::{Block, Section, html};
 use self::sections::Findings;
-use super::Outcome;
 use super::trained::Trained;
+use super::{Outcome, shown};
 use crate::args::ExplainArgs;
 use crate::progress::{print, say};
 
@@ -137,10 +137,10 @@ fn tell(args: &ExplainArgs, trained: &Trained, findings: &Findings, page: &Path)
         return Ok(());
     }
     let mut object = json!({
-        "run": trained.place,
+        "run": shown(&trained.place),
         "method": trained.experiment.config.method()?.name(),
         "step": trained.step,
-        "page": page,
+        "page": shown(page),
         "figures": figures,
         "device": args.compute.device.to_string(),
     });

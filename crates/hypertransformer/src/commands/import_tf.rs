@@ -8,7 +8,7 @@ use ht_train::{ExperimentConfig, RunDir, RunInfo};
 use serde_json::json;
 
 use super::train::run_info;
-use super::{Outcome, absolute, next_free};
+use super::{Outcome, absolute, next_free, shown};
 use crate::args::ImportArgs;
 use crate::device::DeviceName;
 use crate::progress::print;
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &ImportArgs) -> Result<Outcome> {
     run.begin(&config)?;
     if args.json {
         let object = json!({
-            "run": path,
+            "run": shown(&path),
             "step": step,
             "generator_parameters": n_parameters,
         });

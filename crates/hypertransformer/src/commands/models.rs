@@ -17,7 +17,7 @@ use burn::module::Module;
 use ht_cnn::NormStatistics;
 use ht_episodes::Split;
 use ht_files::{bounded, durable};
-use ht_train::{Calibration, CalibrationReport, RunDir, episode_logits, load_learner};
+use ht_train::{Calibration, CalibrationReport, Compute, RunDir, episode_logits, load_learner};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -141,6 +141,15 @@ fn add(run: &Path, target: &Path, args: &ModelsArgs) -> Result<()> {
             target.display()
         );
     }
+    let compute = args.compute.device.compute(args.compute.threads)?;
+    let trained = Trained::load(Some(run), None, args.data.as_deref(), &[], &compute.device)?;
+    if trained.step != report.best_step {
+        bail!(
+            "{} was tested with its checkpoint of step {}, which is damaged or gone",
+            run.display(),
+            report.best_step
+        );
+    }
     let checkpoint = best_checkpoint(run)?;
     // What an earlier try has left.
     durable::settle(target)?;
@@ -150,7 +159,7 @@ fn add(run: &Path, target: &Path, args: &ModelsArgs) -> Result<()> {
         let bytes = bounded::read(&checkpoint.join(file), MOST_BYTES)?;
         durable::write_file(&partial.join(file), &bytes)?;
     }
-    let (calibration, calibration_report) = calibrated(run, args)?;
+    let (calibration, calibration_report) = calibrated(&trained, &compute, args.false_accept_rate);
     let card = Card {
         method: report.method,
         norm_statistics: report.norm_statistics,
@@ -169,19 +178,18 @@ fn add(run: &Path, target: &Path, args: &ModelsArgs) -> Result<()> {
 
 /// Temperature and thresholds from validation episodes, as many as the test has, and what they are
 /// worth on the test's.
-fn calibrated(run: &Path, args: &ModelsArgs) -> Result<(Calibration, CalibrationReport)> {
-    let compute = args.compute.device.compute(args.compute.threads)?;
-    let Trained {
-        learner,
-        experiment,
-        ..
-    } = Trained::load(Some(run), None, args.data.as_deref(), &[], &compute.device)?;
+fn calibrated(
+    trained: &Trained,
+    compute: &Compute,
+    false_accept_rate: f64,
+) -> (Calibration, CalibrationReport) {
+    let experiment = &trained.experiment;
     let logits = |split| {
         let n_episodes = experiment.config.evaluation.test_episodes;
         let episodes = experiment.fixed_episodes(split, n_episodes);
-        episode_logits(&learner, &episodes, &compute)
+        episode_logits(&trained.learner, &episodes, compute)
     };
-    let calibration = Calibration::fit(&logits(Split::Validation), args.false_accept_rate);
+    let calibration = Calibration::fit(&logits(Split::Validation), false_accept_rate);
     let report = calibration.measure(&logits(Split::Test));
-    Ok((calibration, report))
+    (calibration, report)
 }

@@ -10,12 +10,13 @@ mod rows;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use ht_cnn::NormStatistics;
 use ht_episodes::{QueryPool, Split};
+use ht_files::durable;
 use ht_train::{
-    BadSteps, EpisodeRecords, Experiment, ExperimentConfig, Learner, RunDir, StartPart,
+    BadSteps, EpisodeRecords, Experiment, ExperimentConfig, Learner, RunDir, RunInfo, StartPart,
     TrainOutcome, TrainReport, load_learner, measure,
 };
 use serde_json::json;
@@ -62,14 +63,10 @@ pub(crate) fn run(args: &ReproduceArgs) -> Result<Outcome> {
 /// Waits until no other process changes what is known of all rows, and keeps others waiting: rows
 /// may be trained side by side, and each is written into what the file says then.
 fn alone(args: &ReproduceArgs) -> Result<File> {
-    let path = args.runs.join("results.lock");
-    let take = || {
-        std::fs::create_dir_all(&args.runs)?;
-        let file = File::create(&path)?;
-        file.lock()?;
-        Ok(file)
-    };
-    take().map_err(|cause: std::io::Error| anyhow!("cannot lock {}: {cause}", path.display()))
+    // What is written is replaced by new files; this one stays.
+    let file = File::open(&args.table);
+    let locked = file.and_then(|file| file.lock().map(|()| file));
+    locked.with_context(|| format!("cannot lock {}", args.table.display()))
 }
 
 /// Trains a row again, from nothing, and compares it with what is recorded.
@@ -79,6 +76,10 @@ fn check(row: &Row, args: &ReproduceArgs) -> Result<Outcome> {
         .get(&row.id)
         .with_context(|| format!("{} has no row {}", args.results.display(), row.id))?;
     let folder = args.runs.join(format!("check-{}", row.id));
+    // A check that failed leaves its run, for whoever asks why.
+    if RunDir::report(&folder)?.is_some() {
+        durable::remove_folder(&folder)?;
+    }
     let stop = StopSignal::listen()?;
     let Some(report) = finished(row, &folder, args, &stop)? else {
         return Ok(Outcome::Stopped(stop.exit_code()));
@@ -110,8 +111,7 @@ fn check(row: &Row, args: &ReproduceArgs) -> Result<Outcome> {
             folder.display()
         );
     }
-    std::fs::remove_dir_all(&folder)
-        .with_context(|| format!("cannot remove {}", folder.display()))?;
+    durable::remove_folder(&folder)?;
     Ok(Outcome::Done)
 }
 
@@ -136,6 +136,7 @@ fn finished(
                 path.display()
             );
         }
+        check_start(row, path, args)?;
         if let Some(report) = RunDir::report(path)? {
             say(&format!("{}: done already", row.id));
             return Ok(Some(report));
@@ -144,7 +145,7 @@ fn finished(
     let data = data_folder(row, args)?;
     let compute = args.compute.device.compute(args.compute.threads)?;
     let experiment = Experiment::resolve(config, data.as_deref())?;
-    let run = open(row, path, &experiment.config, data, args, &compute.device)?;
+    let run = open(row, path, &experiment, data, args, &compute.device)?;
     say(&format!("{}: training in {}", row.id, path.display()));
     match watched(&experiment, &run, &compute, BadSteps::Stop, stop)? {
         TrainOutcome::Finished(report) => Ok(Some(report)),
@@ -164,10 +165,35 @@ fn finished(
     }
 }
 
+/// Whether a run began where its row begins: folders may have moved since, names have not.
+fn check_start(row: &Row, path: &Path, args: &ReproduceArgs) -> Result<()> {
+    let found = RunDir::info(path)?.start;
+    let expected = row.place_to_start(&args.runs);
+    let is_same = match (&found, &expected) {
+        (Some(found), Some(expected)) => {
+            found.iter().any(|part| Some(part) == expected.file_name())
+        }
+        (found, expected) => found.is_none() && expected.is_none(),
+    };
+    if !is_same {
+        let name = |place: &Option<PathBuf>| {
+            let place = place.as_ref().map(|place| place.display().to_string());
+            place.unwrap_or_else(|| "random parameters".to_owned())
+        };
+        bail!(
+            "{} started from {}, but the row from {}: move it away",
+            path.display(),
+            name(&found),
+            name(&expected)
+        );
+    }
+    Ok(())
+}
+
 fn open(
     row: &Row,
     path: &Path,
-    config: &ExperimentConfig,
+    experiment: &Experiment,
     data: Option<PathBuf>,
     args: &ReproduceArgs,
     device: &Device,
@@ -187,8 +213,11 @@ fn open(
         );
     }
     let start = start.as_deref().map(|place| (place, StartPart::All));
-    let info = run_info(data, args.compute.device);
-    begin(path, info, start, config, device)
+    let info = RunInfo {
+        data_sha256: Some(experiment.data_digest()),
+        ..run_info(data, args.compute.device)
+    };
+    begin(path, info, start, &experiment.config, device)
 }
 
 fn data_folder(row: &Row, args: &ReproduceArgs) -> Result<Option<PathBuf>> {
@@ -245,7 +274,7 @@ fn recorded(row: &Row, report: &TrainReport, args: &ReproduceArgs) -> Result<Rec
         ci95: report.test.ci95,
         episodes: report.test.episodes,
         paper: row.paper,
-        against: None,
+        against: row.against.clone(),
         behind: None,
         behind_ci95: None,
         other_statistics: other_statistics(row, &own, args)?,

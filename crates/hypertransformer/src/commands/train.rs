@@ -11,7 +11,7 @@ use ht_train::{
 use serde_json::json;
 
 use super::stop_signal::StopSignal;
-use super::{Outcome, absolute, best_checkpoint, experiment_config, machine, next_free};
+use super::{Outcome, absolute, best_checkpoint, experiment_config, machine, next_free, shown};
 use crate::args::TrainArgs;
 use crate::device::DeviceName;
 use crate::progress::{TrainProgress, print, say};
@@ -44,7 +44,10 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
             (None, Some(run)) => Some((run.as_path(), StartPart::ImageEncoder)),
             (None, None) => None,
         };
-        let info = run_info(data, args.compute.device);
+        let info = RunInfo {
+            data_sha256: Some(experiment.data_digest()),
+            ..run_info(data, args.compute.device)
+        };
         begin(&path, info, other, &experiment.config, &compute.device)?
     };
     let stop = StopSignal::listen()?;
@@ -133,6 +136,7 @@ pub(super) fn run_info(data: Option<PathBuf>, device: DeviceName) -> RunInfo {
         device: device.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         machine: Some(machine()),
+        data_sha256: None,
         start: None,
         start_part: None,
     }
@@ -177,7 +181,7 @@ fn report_image_encoder(path: &Path, accuracy: Option<f64>, args: &TrainArgs) {
         if args.json { say(&line) } else { print(&line) }
     }
     if args.json {
-        print(&json!({ "run": path, "class_head_accuracy": accuracy }).to_string());
+        print(&json!({ "run": shown(path), "class_head_accuracy": accuracy }).to_string());
     }
 }
 
@@ -201,7 +205,7 @@ fn report_result(report: &TrainReport, args: &TrainArgs) {
     }
     if args.json {
         let object = json!({
-            "run": report.run,
+            "run": shown(&report.run),
             "method": report.method,
             "norm_statistics": report.norm_statistics,
             "test_accuracy": report.test.mean,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use burn::tensor::Device;
+use ht_episodes::ImageShape;
 use ht_train::{
     Experiment, ExperimentConfig, Learner, Override, RunDir, TrainingObjective, load_learner,
 };
@@ -75,6 +76,15 @@ fn measured_on(config: &ExperimentConfig, overrides: &[Override]) -> Result<Expe
              episodes.irregular={{min_ways=.., max_ways=.., min_shots=..}}",
             config.episodes.ways
         );
+    }
+    let [own, other] = [config, &changed].map(|config| config.data.shape());
+    if own != other {
+        let shown = |shape: ImageShape| {
+            let (height, width) = (shape.height, shape.width);
+            format!("{} x {height} x {width}", shape.channels)
+        };
+        let (own, other) = (shown(own), shown(other));
+        bail!("--set data: images of {other} (channels, height, width), but the CNNs read {own}");
     }
     Ok(changed)
 }

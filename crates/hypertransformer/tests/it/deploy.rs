@@ -162,6 +162,85 @@ fn pictures_become_a_network_that_runs_alone() {
     );
 }
 
+/// Thresholds of query-batch statistics say nothing of CNNs that see one picture at a time.
+#[test]
+fn a_calibration_belongs_to_the_statistics_that_it_was_fitted_under() {
+    let (folder, _) = scratch();
+    let here = |name: &str| folder.path().join(name).display().to_string();
+    let small = format!("{}/small", model(folder.path()));
+    write_drawings(
+        &folder.path().join("task"),
+        &[("ash", 2), ("birch", 2)],
+        false,
+    );
+    let written = |output: &str| {
+        let (task, output) = (here("task"), here(output));
+        json(&[
+            "generate",
+            "--support",
+            &task,
+            "--model",
+            &small,
+            "-o",
+            &output,
+        ])
+    };
+    let fitted = written("fitted");
+    assert!(fitted["temperature"] != 1.0 && fitted["rejection"].is_object());
+    // In the manifest the experiment is a text.
+    for (file, own, other) in [
+        ("model.json", "\"support\"", "\"query-batch\""),
+        (
+            "manifest.json",
+            "= \\\"support\\\"",
+            "= \\\"query-batch\\\"",
+        ),
+    ] {
+        let path = format!("{small}/{file}");
+        let text = fs::read_to_string(&path).expect("text");
+        assert!(text.contains(own), "{text}");
+        fs::write(&path, text.replace(own, other)).expect("written");
+    }
+    let unfitted = written("unfitted");
+    assert_eq!(unfitted["temperature"], 1.0);
+    assert!(unfitted["rejection"].is_null(), "{unfitted}");
+}
+
+/// A file of an old archive or camera.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_name_that_is_no_text_is_shown_as_far_as_it_is() {
+    use std::os::unix::ffi::OsStrExt;
+    let (folder, _) = scratch();
+    let here = |name: &str| folder.path().join(name).display().to_string();
+    let small = format!("{}/small", model(folder.path()));
+    write_drawings(
+        &folder.path().join("task"),
+        &[("ash", 2), ("birch", 2)],
+        false,
+    );
+    let (task, cnn) = (here("task"), here("cnn"));
+    json(&[
+        "generate",
+        "--support",
+        &task,
+        "--model",
+        &small,
+        "-o",
+        &cnn,
+    ]);
+    let name = std::ffi::OsStr::from_bytes(b"caf\xe9.png");
+    let further = folder.path().join("further");
+    fs::create_dir(&further).expect("made");
+    fs::copy(here("task/ash/0.png"), further.join(name)).expect("copied");
+    let predicted = json(&["predict", &cnn, &here("further")]);
+    let picture = predicted["predictions"][0]["picture"].as_str();
+    assert!(
+        picture.is_some_and(|name| name.ends_with("caf\u{fffd}.png")),
+        "{predicted}"
+    );
+}
+
 #[test]
 fn classes_come_and_go() {
     let (folder, _) = scratch();

@@ -170,6 +170,17 @@ fn an_existing_run_is_never_overwritten() {
     error(&["train", "--run", &other, "--resume"], &["no run in"]);
     error(&["evaluate", "--run", &other], &["no run in"]);
     assert_eq!(names(&other), ["letter.txt"]);
+    // Nor are somebody else's checkpoints, whatever they are.
+    fs::rename(
+        format!("{other}/letter.txt"),
+        format!("{other}/checkpoints"),
+    )
+    .expect("renamed");
+    error(
+        &["train", SMOKE, "--run", &other],
+        &["is not empty and holds no run"],
+    );
+    assert_eq!(names(&other), ["checkpoints"]);
     error(&["train", "--resume"], &["--run"]);
 }
 

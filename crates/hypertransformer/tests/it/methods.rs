@@ -131,6 +131,35 @@ fn two_methods_are_compared_on_the_same_episodes() {
     for part in ["proto-net", "query-batch statistics", "paired", "n = 20"] {
         assert!(text.contains(part), "{text}");
     }
+    // What was fitted on validation episodes is not measured on them, wherever they are named.
+    let validation = scratch
+        .path()
+        .join("validation.jsonl")
+        .display()
+        .to_string();
+    json(&[
+        "episodes",
+        "configs/smoke.toml",
+        "--split",
+        "validation",
+        "-o",
+        &validation,
+    ]);
+    let measured = json(&["evaluate", "--run", &second, "--episodes-from", &validation]);
+    assert_eq!(measured["split"], "validation");
+    assert!(measured["calibration_report"].is_null(), "{measured}");
+    let measured = json(&["evaluate", "--run", &second]);
+    assert!(measured["calibration_report"].is_object(), "{measured}");
+
+    // Images that the CNNs cannot read.
+    for (change, found) in [
+        ("data.image_size=20", "1 x 20 x 20"),
+        ("data.image_size=40", "1 x 40 x 40"),
+    ] {
+        let other = ["evaluate", "--run", &second, "--set", change];
+        error(&other, &["--set data", found, "the CNNs read 1 x"]);
+    }
+
     // The records of a run are one line for each episode, behind a line that says what they are.
     let records = String::from_utf8(read(&first, "test.jsonl")).expect("text");
     assert_eq!(records.lines().count(), 21);
@@ -154,6 +183,14 @@ fn a_model_is_made_of_a_run_and_tested_like_it() {
         trained["parameters_sha256"]
     );
     error(&add, &["small is there already"]);
+    // What is shipped is what was tested.
+    let best = Path::new(&run).join("best");
+    for checkpoint in std::fs::read_dir(&best).expect("read").flatten() {
+        let file = checkpoint.path().join("parameters.safetensors");
+        std::fs::write(file, b"").expect("damaged");
+    }
+    let lost = [&add[..5], &["--name", "lost"]].concat();
+    error(&lost, &["was tested with its checkpoint of step"]);
 
     let place = Path::new(&folder).join("small");
     let model = place.display().to_string();

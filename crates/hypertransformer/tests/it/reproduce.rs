@@ -79,7 +79,7 @@ fn a_row_is_written_into_what_the_file_says_by_then() {
     fs::remove_file(&results).expect("removed");
 
     // The other process holds the lock, and writes its row while this one waits.
-    let lock = fs::File::create(Path::new(&runs).join("results.lock")).expect("created");
+    let lock = fs::File::open(&table).expect("opened");
     lock.lock().expect("locked");
     let mut child = command(&reproduce("other")).spawn().expect("started");
     let measured = Path::new(&runs).join("other/test-support.jsonl");
@@ -99,6 +99,54 @@ fn a_row_is_written_into_what_the_file_says_by_then() {
     let both = fs::read_to_string(&results).expect("text");
     let both: serde_json::Value = serde_json::from_str(&both).expect("JSON");
     assert_eq!(both["rows"].as_array().map(Vec::len), Some(2), "{both}");
+}
+
+#[test]
+fn a_check_is_made_anew_and_a_row_that_starts_elsewhere_now_is_refused() {
+    let (folder, runs) = scratch();
+    let here = |name: &str| folder.path().join(name).display().to_string();
+    let (table, results, document, figures) = (
+        here("rows.toml"),
+        here("results.json"),
+        here("doc.md"),
+        here("figures"),
+    );
+    fs::write(&table, ROWS).expect("written");
+    fs::write(&document, "<!-- rows -->\n<!-- /rows -->\n").expect("written");
+    let places = places(&runs, &table, &results, &document, &figures);
+    let reproduce = |args: &[&'static str]| [&["reproduce"], args, &places[..]].concat();
+    let rows = json(&reproduce(&["small", "further"]));
+    let small = &rows["rows"][0];
+
+    let recorded = fs::read_to_string(&results).expect("text");
+    let accuracy = format!("\"accuracy\": {}", small["accuracy"]);
+    assert!(recorded.contains(&accuracy));
+    fs::write(
+        &results,
+        recorded.replacen(&accuracy, "\"accuracy\": 0.0", 1),
+    )
+    .expect("written");
+    error(
+        &reproduce(&["--check", "small"]),
+        &["points apart, expected at most"],
+    );
+
+    // A check that failed is made anew, whatever its run says of itself.
+    fs::write(&results, recorded).expect("written");
+    let failed = Path::new(&runs).join("check-small/result.json");
+    let text = fs::read_to_string(&failed).expect("text");
+    let mean = format!("\"mean\": {}", small["accuracy"]);
+    assert!(text.contains(&mean), "{text}");
+    fs::write(&failed, text.replacen(&mean, "\"mean\": 0.0", 1)).expect("written");
+    let checked = json(&reproduce(&["--check", "small"]));
+    assert_eq!(checked["same_parameters"], true);
+
+    // A row that starts elsewhere now is not what was trained.
+    fs::write(&table, ROWS.replace("start = 'small'", "start = 'other'")).expect("written");
+    error(
+        &reproduce(&["further"]),
+        &["further started from", "small", "but the row from", "other"],
+    );
 }
 
 #[test]
@@ -184,18 +232,13 @@ fn rows_are_trained_once_and_written_into_the_document() {
     let checked = json(&reproduce(&["--check", "small"]));
     assert_eq!(checked["same_parameters"], true);
 
-    let recorded = fs::read_to_string(&results).expect("text");
-    let accuracy = format!("\"accuracy\": {}", small["accuracy"]);
-    assert!(recorded.contains(&accuracy));
-    fs::write(
-        &results,
-        recorded.replacen(&accuracy, "\"accuracy\": 0.0", 1),
-    )
-    .expect("written");
-    error(
-        &reproduce(&["--check", "small"]),
-        &["points apart, expected at most"],
-    );
+    // A comparison outlives the run that the row was compared with.
+    let records = Path::new(&runs).join("small/test.jsonl");
+    let elsewhere = Path::new(&runs).join("small/elsewhere.jsonl");
+    fs::rename(&records, &elsewhere).expect("renamed");
+    let rows = json(&reproduce(&["other"]));
+    assert_eq!(rows["rows"][1]["behind"], other["behind"]);
+    fs::rename(&elsewhere, &records).expect("renamed");
 
     error(
         &reproduce(&["nothing"]),

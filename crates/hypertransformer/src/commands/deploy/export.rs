@@ -6,7 +6,7 @@ use ht_files::durable;
 use serde_json::json;
 
 use crate::args::{ExportArgs, ExportFormat};
-use crate::commands::Outcome;
+use crate::commands::{Outcome, shown};
 use crate::progress::print;
 
 /// Writes a bundle's CNN in a format.
@@ -25,7 +25,7 @@ pub(crate) fn export(args: &ExportArgs) -> Result<Outcome> {
     };
     durable::replace_file(&args.output, &bytes)?;
     if args.json {
-        print(&json!({ "file": args.output, "bytes": bytes.len() }).to_string());
+        print(&json!({ "file": shown(&args.output), "bytes": bytes.len() }).to_string());
     } else {
         print(&format!(
             "{} bytes in {}",

@@ -10,7 +10,7 @@ use ht_bundle::{
 };
 use ht_cnn::{GeneratedCnn, NormStatistics};
 use ht_episodes::{ImageShape, Picture};
-use ht_train::{Calibration, ExperimentConfig, Learner, load_learner};
+use ht_train::{Calibration, ExperimentConfig, Learner, TrainingObjective, load_learner};
 
 use super::task::{Task, images};
 use crate::commands::best_checkpoint;
@@ -37,8 +37,15 @@ impl Factory {
             .then(|| Card::read(place))
             .transpose()?;
         let (mut learner, config, info) = load_learner(&best_checkpoint(place)?, device)?;
+        if config.training.objective == TrainingObjective::ClassHead {
+            bail!(
+                "{} holds an image encoder alone, which writes no CNN",
+                place.display()
+            );
+        }
         // A CNN that leaves home sees one picture at a time.
-        if learner.spec().norm_statistics != NormStatistics::Support {
+        let is_as_trained = learner.spec().norm_statistics == NormStatistics::Support;
+        if !is_as_trained {
             say(&format!(
                 "note: {} was trained with query-batch statistics; its CNNs are normalised with \
                  support statistics here, which costs accuracy",
@@ -46,11 +53,13 @@ impl Factory {
             ));
             learner.set_norm_statistics(NormStatistics::Support);
         }
+        // Temperature and thresholds hold for the logits that they were fitted on.
+        let card = card.filter(|_| is_as_trained);
         let report = card.as_ref().and_then(|card| card.calibration_report);
         let calibration = card.and_then(|card| card.calibration);
         if calibration.is_none() {
             say(&format!(
-                "note: {} has no calibration: probabilities are those of the logits as they are, \
+                "note: {} has no calibration for such CNNs: probabilities are those of the logits as they are, \
                  and no picture is rejected",
                 place.display()
             ));

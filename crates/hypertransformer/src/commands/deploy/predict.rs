@@ -8,7 +8,7 @@ use ht_episodes::{ImageShape, Picture, picture_files};
 use serde_json::{Value, json};
 
 use crate::args::PredictArgs;
-use crate::commands::Outcome;
+use crate::commands::{Outcome, shown};
 use crate::progress::print;
 
 /// Classifies pictures one after another.
@@ -38,7 +38,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Outcome> {
             let label = cnn.label(decision.label).context("a label too few")?;
             if args.json {
                 predictions.push(json!({
-                    "picture": file,
+                    "picture": shown(&file),
                     "label": label,
                     "probability": decision.probability,
                     "accepted": decision.is_accepted,

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::factory::Factory;
 use super::leave_one_out::Confusion;
 use super::task::Task;
+use crate::commands::shown;
 use crate::progress::print;
 
 /// Runs of an image whose median is reported.
@@ -29,7 +30,7 @@ pub(super) fn report(
     if is_json {
         let manifest = &bundle.manifest;
         let object = json!({
-            "bundle": output,
+            "bundle": shown(output),
             "model": factory.name,
             "method": factory.method()?,
             "labels": manifest.labels,

@@ -5,7 +5,7 @@ use ht_bundle::Bundle;
 use serde_json::json;
 
 use crate::args::VerifyArgs;
-use crate::commands::Outcome;
+use crate::commands::{Outcome, shown};
 use crate::progress::print;
 
 /// Reads a bundle, which checks its digests, and runs it.
@@ -14,7 +14,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Outcome> {
     let found = bundle.verify()?;
     if args.json {
         let object = json!({
-            "bundle": args.bundle,
+            "bundle": shown(&args.bundle),
             "images": found.images,
             "same_label": found.same_label,
             "largest_difference": found.largest_difference,

@@ -91,9 +91,22 @@ impl Results {
         self.rows.iter_mut().find(|row| row.id == id)
     }
 
-    /// Takes a row in, in the place of what was known of it.
+    /// Takes a row in, in the place of what was known of it. Of the same row on the same episodes a
+    /// comparison stays: the run that it was compared with may be elsewhere.
     pub(super) fn keep(&mut self, recorded: Recorded) {
+        let identity = |row: &Recorded| {
+            let digests = [&row.parameters_sha256, &row.episodes_sha256].map(String::clone);
+            (digests, row.against.clone())
+        };
         match self.rows.iter_mut().find(|row| row.id == recorded.id) {
+            Some(row) if identity(row) == identity(&recorded) => {
+                let (behind, behind_ci95) = (row.behind, row.behind_ci95);
+                *row = Recorded {
+                    behind,
+                    behind_ci95,
+                    ..recorded
+                };
+            }
             Some(row) => *row = recorded,
             None => self.rows.push(recorded),
         }
