@@ -1,6 +1,5 @@
 //! What Burn sees: one differentiable operation of the CPU backend.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -64,7 +63,8 @@ pub(crate) fn layer(operands: Operands, convolution: &Convolution) -> Tensor<5> 
         affine,
     } = operands;
     let [e, i, h, w, b] = images.dims();
-    let [_, o, _, f, _] = kernel.dims();
+    let [_, o, inputs, f, _] = kernel.dims();
+    assert_eq!(inputs, i, "as many channels of the kernel as of the images");
     let [(top, bottom), (left, right)] = convolution.padding;
     let convolved = |side: usize, zeros: usize| (side + zeros - f) / convolution.stride + 1;
     let call = LayerCall {
@@ -226,8 +226,7 @@ impl Backward<Flex, 5> for LayerStep {
         let [images, kernel, _, scale, _] = &inputs;
         let shape = call.shape;
         let shapes = inputs.each_ref().map(TensorMetadata::shape);
-        let given = contiguous(gradients.consume::<Flex>(&ops.node));
-        let mut gradient = Cow::Borrowed(values(&given));
+        let mut gradient = contiguous(gradients.consume::<Flex>(&ops.node));
         let channels = shape.episodes * shape.outputs;
         let mut results: [Option<Vec<f32>>; 5] = Default::default();
         if let Some(Normalized {
@@ -240,7 +239,7 @@ impl Backward<Flex, 5> for LayerStep {
                 x,
                 scale: values(scale),
                 statistics,
-                gradient: gradient.to_mut(),
+                gradient: values_mut(&mut gradient),
                 scale_gradient: &mut of_scale,
                 shift_gradient: &mut of_shift,
             });
@@ -257,7 +256,7 @@ impl Backward<Flex, 5> for LayerStep {
             x: values(images),
             kernel: values(kernel),
             choices: &seen.choices,
-            gradient: &gradient,
+            gradient: values(&gradient),
             x_gradient: of_images.as_deref_mut(),
             kernel_gradient: of_kernel.as_deref_mut(),
             bias_gradient: of_bias.as_deref_mut(),
@@ -284,7 +283,13 @@ fn contiguous(tensor: CpuTensor) -> CpuTensor {
 }
 
 fn values(tensor: &CpuTensor) -> &[f32] {
-    tensor
-        .as_slice()
-        .expect("a contiguous tensor of single precision")
+    tensor.as_slice().expect(CONTIGUOUS)
 }
+
+/// The same, to be written over: a copy of them where somebody else holds the tensor too.
+fn values_mut(tensor: &mut CpuTensor) -> &mut [f32] {
+    let (start, end) = tensor.layout().contiguous_offsets().expect(CONTIGUOUS);
+    &mut tensor.storage_mut()[start..end]
+}
+
+const CONTIGUOUS: &str = "a contiguous tensor of single precision";
