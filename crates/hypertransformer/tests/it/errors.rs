@@ -184,6 +184,24 @@ fn an_existing_run_is_never_overwritten() {
     error(&["train", "--resume"], &["--run"]);
 }
 
+/// Its path stands in its report, which is written when all is trained.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_run_whose_path_is_no_text() {
+    use std::os::unix::ffi::OsStrExt;
+    let (folder, _) = scratch();
+    let path = folder.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+    let train = ["train", SMOKE, "--run"];
+    let output = crate::support::command(&train)
+        .arg(&path)
+        .output()
+        .expect("started");
+    let text = crate::support::stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("its path is no UTF-8"), "{text}");
+    assert!(!path.exists());
+}
+
 #[test]
 fn a_loss_that_is_no_number() {
     let (_folder, run) = scratch();
