@@ -6,6 +6,7 @@ use std::path::Path;
 
 use ht_episodes::{ImageSource, source::GlyphsConfig};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::support::{command, error, json, read, scratch, stderr, write_picture};
 
@@ -53,6 +54,15 @@ fn write_drawings(folder: &Path, counts: &[(&str, usize)], invert: bool) {
                 .expect("written");
         }
     }
+}
+
+/// A folder with a trained model, whose path is told, and a `task` of two classes.
+fn model_and_task() -> (TempDir, String) {
+    let (folder, _) = scratch();
+    let small = format!("{}/small", model(folder.path()));
+    let counts = [("ash", 2), ("birch", 2)];
+    write_drawings(&folder.path().join("task"), &counts, false);
+    (folder, small)
 }
 
 fn numbers(value: &Value) -> Vec<f64> {
@@ -165,14 +175,8 @@ fn pictures_become_a_network_that_runs_alone() {
 /// Thresholds of query-batch statistics say nothing of CNNs that see one picture at a time.
 #[test]
 fn a_calibration_belongs_to_the_statistics_that_it_was_fitted_under() {
-    let (folder, _) = scratch();
+    let (folder, small) = model_and_task();
     let here = |name: &str| folder.path().join(name).display().to_string();
-    let small = format!("{}/small", model(folder.path()));
-    write_drawings(
-        &folder.path().join("task"),
-        &[("ash", 2), ("birch", 2)],
-        false,
-    );
     let written = |output: &str| {
         let (task, output) = (here("task"), here(output));
         json(&[
@@ -211,14 +215,8 @@ fn a_calibration_belongs_to_the_statistics_that_it_was_fitted_under() {
 #[cfg(target_os = "linux")]
 fn a_name_that_is_no_text_is_shown_as_far_as_it_is() {
     use std::os::unix::ffi::OsStrExt;
-    let (folder, _) = scratch();
+    let (folder, small) = model_and_task();
     let here = |name: &str| folder.path().join(name).display().to_string();
-    let small = format!("{}/small", model(folder.path()));
-    write_drawings(
-        &folder.path().join("task"),
-        &[("ash", 2), ("birch", 2)],
-        false,
-    );
     let (task, cnn) = (here("task"), here("cnn"));
     json(&[
         "generate",

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
+
 use crate::support::{command, error, json, root, scratch, stderr};
 
 const ROWS: &str = "
@@ -59,19 +61,45 @@ fn places<'a>(
     ]
 }
 
+/// A folder with the rows, and a document that waits for them.
+struct Scratch {
+    _folder: TempDir,
+    runs: String,
+    table: String,
+    results: String,
+    document: String,
+    figures: String,
+}
+
+impl Scratch {
+    fn new() -> Self {
+        let (folder, runs) = scratch();
+        let here = |name: &str| folder.path().join(name).display().to_string();
+        let (table, document) = (here("rows.toml"), here("doc.md"));
+        fs::write(&table, ROWS).expect("written");
+        fs::write(&document, "<!-- rows -->\n<!-- /rows -->\n").expect("written");
+        Self {
+            runs,
+            table,
+            results: here("results.json"),
+            document,
+            figures: here("figures"),
+            _folder: folder,
+        }
+    }
+}
+
 /// Two may train rows side by side: what one writes while the other is at work must stay.
 #[test]
 fn a_row_is_written_into_what_the_file_says_by_then() {
-    let (folder, runs) = scratch();
-    let here = |name: &str| folder.path().join(name).display().to_string();
-    let (table, results, document, figures) = (
-        here("rows.toml"),
-        here("results.json"),
-        here("doc.md"),
-        here("figures"),
-    );
-    fs::write(&table, ROWS).expect("written");
-    fs::write(&document, "<!-- rows -->\n<!-- /rows -->\n").expect("written");
+    let Scratch {
+        _folder,
+        runs,
+        table,
+        results,
+        document,
+        figures,
+    } = Scratch::new();
     let places = places(&runs, &table, &results, &document, &figures);
     let reproduce = |row: &'static str| [&["reproduce", row], &places[..]].concat();
     json(&reproduce("small"));
@@ -103,16 +131,14 @@ fn a_row_is_written_into_what_the_file_says_by_then() {
 
 #[test]
 fn a_check_is_made_anew_and_a_row_that_starts_elsewhere_now_is_refused() {
-    let (folder, runs) = scratch();
-    let here = |name: &str| folder.path().join(name).display().to_string();
-    let (table, results, document, figures) = (
-        here("rows.toml"),
-        here("results.json"),
-        here("doc.md"),
-        here("figures"),
-    );
-    fs::write(&table, ROWS).expect("written");
-    fs::write(&document, "<!-- rows -->\n<!-- /rows -->\n").expect("written");
+    let Scratch {
+        _folder,
+        runs,
+        table,
+        results,
+        document,
+        figures,
+    } = Scratch::new();
     let places = places(&runs, &table, &results, &document, &figures);
     let reproduce = |args: &[&'static str]| [&["reproduce"], args, &places[..]].concat();
     let rows = json(&reproduce(&["small", "further"]));
