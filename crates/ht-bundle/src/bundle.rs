@@ -9,13 +9,13 @@
 //! ```
 //!
 //! The folder is made under another name beside its place and renamed when everything in it has
-//! reached the disk ([`durable`]).
+//! reached the disk ([`durable`]), by one process at a time ([`FolderLock`]).
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use ht_files::{bounded, durable, sha256};
+use ht_files::{FolderLock, bounded, durable, sha256};
 
 use crate::cnn::check_values;
 use crate::document::{Document, FileDigest};
@@ -72,20 +72,48 @@ impl Bundle {
         check_values("golden.logits".to_owned(), &self.golden.logits, n_logits)
     }
 
+    /// Keeps other processes from writing a bundle's folder, for whoever reads a bundle to change it,
+    /// and puts right what a stopped one has left.
+    ///
+    /// # Errors
+    /// A folder that another process is writing, or whatever the system refuses.
+    pub fn lock(folder: &Path) -> Result<FolderLock, BundleError> {
+        let lock = FolderLock::take(folder)?;
+        // What else is there is refused when it is read or written.
+        if holds_else(folder).is_none() {
+            durable::settle(lock.folder())?;
+        }
+        Ok(lock)
+    }
+
+    /// Whether a folder has a bundle's manifest.
+    pub fn is_in(folder: &Path) -> bool {
+        let manifest = bounded::read(&folder.join(MANIFEST_FILE), MAX_MANIFEST_BYTES);
+        manifest.is_ok_and(|text| Document::parse(&text).is_ok())
+    }
+
     /// Writes the bundle's folder, in the place of an earlier bundle if there is one.
     ///
     /// # Errors
-    /// Values that make no bundle; a folder that exists and is no bundle; a disk that says no.
+    /// Values that make no bundle; a folder that exists and is no bundle, or that another process is
+    /// writing; a disk that says no.
     pub fn write(&self, folder: &Path) -> Result<(), BundleError> {
+        self.write_locked(&Self::lock(folder)?)
+    }
+
+    /// [`write`](Self::write)s the folder that this process has locked.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn write_locked(&self, lock: &FolderLock) -> Result<(), BundleError> {
         self.check()?;
+        let folder = lock.folder();
         if let Some(cause) = holds_else(folder) {
             let cause = format!("it exists and {cause}; name another folder");
             return Err(BundleError::file("write", folder, cause));
         }
         let failed = |cause: String| BundleError::file("write", folder, cause);
-        if folder.file_name().is_none() {
-            return Err(failed("expected a path that ends in a name".to_owned()));
-        }
+        // What an earlier write with this lock has left.
         durable::settle(folder)?;
         let partial = durable::partial(folder);
         durable::create_folder(&partial)?;
@@ -127,12 +155,16 @@ impl Bundle {
         Ok(durable::commit_folder(&partial, folder)?)
     }
 
-    /// Reads and checks a bundle's folder.
+    /// Reads and checks a bundle's folder. One that a stopped process has moved aside for a new one
+    /// takes its name again.
     ///
     /// # Errors
     /// A folder that is no bundle, was written by a newer version, is damaged (the file is named),
     /// or holds values that make no network.
     pub fn read(folder: &Path) -> Result<Self, BundleError> {
+        if durable::is_moved_aside(folder) {
+            drop(Self::lock(folder)?);
+        }
         let manifest_path = folder.join(MANIFEST_FILE);
         let text = bounded::read(&manifest_path, MAX_MANIFEST_BYTES)?;
         let document =
@@ -166,7 +198,7 @@ impl Bundle {
             let cause = format!("cost: states {cost:?}, the network has {found:?}");
             return Err(BundleError::damaged(&manifest_path, cause));
         }
-        if bundle.device_file(Precision::Float32)? != device {
+        if !bundle.makes(&device)? {
             let cause = format!("is not made of {WEIGHTS_FILE} and {MANIFEST_FILE}");
             return Err(BundleError::damaged(&folder.join(DEVICE_FILE), cause));
         }
@@ -186,8 +218,7 @@ fn holds_else(folder: &Path) -> Option<String> {
     if names.is_empty() {
         return None;
     }
-    let manifest = bounded::read(&folder.join(MANIFEST_FILE), MAX_MANIFEST_BYTES);
-    if !manifest.is_ok_and(|text| Document::parse(&text).is_ok()) {
+    if !Bundle::is_in(folder) {
         return Some("is no bundle".to_owned());
     }
     let own = [MANIFEST_FILE, WEIGHTS_FILE, GOLDEN_FILE, DEVICE_FILE];

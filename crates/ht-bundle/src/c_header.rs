@@ -65,7 +65,7 @@ impl Bundle {
         let manifest = &self.manifest;
         let describe = manifest.preprocessing.describe();
         let rejection = manifest.rejection.as_ref();
-        let reject_below = c_float(rejection.map_or(0.0, |rejection| rejection.threshold));
+        let most_doubt = c_float(rejection.map_or(1.0, |rejection| rejection.most_doubt as f32));
         // Activations go to and fro between two places.
         let sizes: Vec<usize> = std::iter::once(self.cnn.image.n_values())
             .chain(shapes.iter().map(|shape| shape.output.n_values()))
@@ -102,7 +102,7 @@ impl Bundle {
                 u8::from(manifest.preprocessing.invert).to_string(),
             ),
             ("TEMPERATURE", c_float(manifest.temperature)),
-            ("REJECT_BELOW", reject_below),
+            ("MOST_DOUBT", most_doubt),
         ];
         let defines: Vec<String> = defines
             .iter()
@@ -115,8 +115,8 @@ impl Bundle {
              * Image: {channels} x {height} x {width} bytes (channels, rows, columns): {describe}.\n \
              * The last step is done in here, the others before; CNN_INVERT tells whether light\n \
              * and dark are swapped.\n \
-             * Probabilities are softmax(logits / CNN_TEMPERATURE); a best one below\n \
-             * CNN_REJECT_BELOW is none of the labels.\n \
+             * Probabilities are softmax(logits / CNN_TEMPERATURE); where all but the best one\n \
+             * add up to more than CNN_MOST_DOUBT the image is none of the labels.\n \
              */\n\
              #ifndef CNN_H\n#define CNN_H\n\n#include <stdint.h>\n\n{defines}",
             self.cnn.n_weights(),

@@ -9,19 +9,31 @@ impl Bundle {
     /// # Errors
     /// A network that is no network, or beyond the limits of `ht-runtime`.
     pub fn device_file(&self, precision: Precision) -> Result<Vec<u8>, BundleError> {
-        device_file(&self.manifest, &self.cnn, precision)
+        device_file(&self.manifest, &self.cnn, precision, ht_runtime::VERSION)
+    }
+
+    /// Whether a device file, of any version, is what this bundle makes.
+    pub(crate) fn makes(&self, file: &[u8]) -> Result<bool, BundleError> {
+        let version = if file.get(8) == Some(&1) {
+            1
+        } else {
+            ht_runtime::VERSION
+        };
+        let made = device_file(&self.manifest, &self.cnn, Precision::Float32, version)?;
+        Ok(made == file)
     }
 }
 
-pub(crate) fn device_file(
+fn device_file(
     manifest: &Manifest,
     cnn: &Cnn,
     precision: Precision,
+    version: u16,
 ) -> Result<Vec<u8>, BundleError> {
     cnn.check()?;
     let mut file = Writer::default();
     file.bytes.extend(ht_runtime::MAGIC);
-    file.size("version", ht_runtime::VERSION.into())?;
+    file.size("version", version.into())?;
     file.byte("precision", usize::from(precision == Precision::Int8))?;
     let rejection = manifest.rejection.as_ref();
     let is_inverted = manifest.preprocessing.invert;
@@ -40,7 +52,10 @@ pub(crate) fn device_file(
     )?;
     file.byte("reserved", 0)?;
     file.floats(&[manifest.temperature]);
-    file.floats(&[rejection.map_or(0.0, |rejection| rejection.threshold)]);
+    file.floats(&[rejection.map_or(0.0, |rejection| match version {
+        1 => (1.0 - rejection.most_doubt) as f32,
+        _ => rejection.most_doubt as f32,
+    })]);
     let length_at = file.bytes.len();
     file.floats(&[0.0]);
     for label in &manifest.labels {

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::cnn::{Activation, Features, Image, Pooling};
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
 };
 
 /// The version of the layout that this crate writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The file as it stands on disk.
 #[derive(Debug, Serialize, Deserialize)]
@@ -102,6 +103,7 @@ impl Document {
         }
         let version: Version = serde_json::from_slice(text).map_err(|cause| cause.to_string())?;
         match version.format {
+            1 => of_format_1(text),
             FORMAT => serde_json::from_slice(text).map_err(|cause| cause.to_string()),
             newer if newer > FORMAT => Err(format!(
                 "format {newer}, expected at most {FORMAT}: a newer hypertransformer wrote this bundle"
@@ -120,6 +122,18 @@ impl Document {
             support: self.support,
         }
     }
+}
+
+/// Format 1 had the least probability of an accepted label where format 2 has the most doubt.
+fn of_format_1(text: &[u8]) -> Result<Document, String> {
+    let mut value: Value = serde_json::from_slice(text).map_err(|cause| cause.to_string())?;
+    if let Some(rejection) = value.get_mut("rejection").and_then(Value::as_object_mut) {
+        let threshold = rejection.remove("threshold");
+        let threshold = threshold.and_then(|threshold| threshold.as_f64());
+        let threshold = threshold.ok_or("rejection.threshold: expected a number")?;
+        rejection.insert("most_doubt".to_owned(), (1.0 - threshold).into());
+    }
+    serde_json::from_value(value).map_err(|cause| cause.to_string())
 }
 
 impl Network {

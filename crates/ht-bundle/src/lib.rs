@@ -1,7 +1,7 @@
 //! What leaves home: a generated CNN as files that other programs read.
 //!
 //! A [`Bundle`] is a small CNN in plain numbers, what a program must know to use it (labels,
-//! preprocessing, temperature, rejection threshold, where it comes from), and golden images with
+//! preprocessing, temperature, the most accepted doubt, where it comes from), and golden images with
 //! the logits that they must give. There is no tensor library here, but behind the feature
 //! `generated`, which takes CNNs off their device.
 //!

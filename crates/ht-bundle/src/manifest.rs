@@ -77,8 +77,10 @@ pub enum PixelValue {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rejection {
-    /// The lowest accepted probability of the best label after temperature, 0 to 1.
-    pub threshold: f32,
+    /// The most that all other labels may have together, after temperature, for the best label to be
+    /// accepted: 0 to 1. It is as exact as it is small, where the best label's own probability, 1
+    /// minus it, is not.
+    pub most_doubt: f64,
     /// The rate for which it was chosen: accepted pictures of other classes, 0 to 1.
     pub false_accept_rate: f32,
     /// On what it was chosen.
@@ -91,7 +93,7 @@ pub struct Rejection {
 pub struct Generator {
     /// Its name, a person's.
     pub name: String,
-    /// SHA-256 of its parameters.
+    /// SHA-256 of its parameters' values.
     pub parameters_sha256: String,
     /// Its experiment's config, as TOML.
     pub config: String,
@@ -174,8 +176,11 @@ impl Manifest {
         }
         if let Some(rejection) = &self.rejection {
             for (field, value) in [
-                ("rejection.threshold", rejection.threshold),
-                ("rejection.false_accept_rate", rejection.false_accept_rate),
+                ("rejection.most_doubt", rejection.most_doubt),
+                (
+                    "rejection.false_accept_rate",
+                    rejection.false_accept_rate.into(),
+                ),
             ] {
                 if !(0.0..=1.0).contains(&value) {
                     return Err(BundleError::value(

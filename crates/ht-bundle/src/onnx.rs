@@ -55,10 +55,9 @@ impl Bundle {
     /// What a program must know besides the graph.
     fn properties(&self) -> Result<Vec<Property>, BundleError> {
         let manifest = &self.manifest;
-        let threshold = manifest
-            .rejection
-            .as_ref()
-            .map(|rejection| rejection.threshold);
+        let rejection = manifest.rejection.as_ref();
+        let most_doubt = rejection.map(|rejection| rejection.most_doubt);
+        let threshold = most_doubt.map(|most_doubt| 1.0 - most_doubt);
         let entries = [
             ("labels", json("labels", &manifest.labels)?),
             (
@@ -68,6 +67,7 @@ impl Bundle {
             ("preprocessing_text", manifest.preprocessing.describe()),
             ("temperature", json("temperature", &manifest.temperature)?),
             ("rejection_threshold", json("rejection", &threshold)?),
+            ("rejection_most_doubt", json("rejection", &most_doubt)?),
             ("generator", manifest.generator.name.clone()),
             (
                 "generator_parameters_sha256",

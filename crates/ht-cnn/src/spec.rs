@@ -156,7 +156,9 @@ impl CnnSpec {
             ("cnn.channels", config.channels, 4096),
             ("cnn.kernel", config.kernel, 64),
             ("cnn.stride", config.stride, 64),
-            ("data.image_size", image.height.max(image.width), 4096),
+            ("image channels", image.channels, 4096),
+            ("data.image_size", image.height, 4096),
+            ("data.image_size", image.width, 4096),
             ("episodes.ways", ways, 1 << 16),
         ] {
             if !(1..=most).contains(&value) {
@@ -366,6 +368,21 @@ mod tests {
         assert!(error.contains("cnn.channels"), "{error}");
         let error = sides(&CnnConfig::default(), usize::MAX).expect_err("too large");
         assert!(error.contains("data.image_size"), "{error}");
+        let wrong = [(0, 28, 28), (usize::MAX, 28, 28), (1, 0, 28), (1, 28, 0)];
+        for (channels, height, width) in wrong {
+            let image = Geometry {
+                channels,
+                height,
+                width,
+            };
+            let error = CnnSpec::new(&CnnConfig::default(), image, 5).expect_err("no image");
+            let expected = if height.min(width) == 0 {
+                "data.image_size is 0"
+            } else {
+                "image channels is"
+            };
+            assert!(error.to_string().starts_with(expected), "{error}");
+        }
         let wide = CnnConfig {
             channels: 4096,
             ..CnnConfig::default()

@@ -3,8 +3,8 @@
 //! The two halves are separate because the first one runs ahead on another thread
 //! ([`crate::Prefetch`]), while the second one belongs to the thread that owns the device.
 //!
-//! Episodes of different sizes stand in one batch by padding: each is filled up with black
-//! images that a mask hides. Where nothing is hidden there is no mask.
+//! Episodes of different sizes stand in one batch by padding: each is filled up with images of
+//! zeros (a grey between black and white) that a mask hides. Where nothing is hidden there is no mask.
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
@@ -57,7 +57,8 @@ pub struct EpisodeBatch {
     /// What the generated CNN classifies.
     pub query: QuerySet,
     /// `[E, S]`, the [number](crate::PlannedClass::number) of each support sample's real class
-    /// among those of its split, 0 for padding: for losses that look past the episode.
+    /// among those that the episode was drawn from, 0 for padding: for losses that look past the
+    /// episode.
     /// They stay on the host: few losses want them.
     pub support_classes: TensorData,
     /// `[E, Q]`, the same of each query image.
@@ -97,6 +98,10 @@ pub fn normalize_pixel(byte: u8) -> f32 {
 ///
 /// Within an episode the images stand class by class; their order carries no meaning,
 /// since neither the transformer nor the batch statistics depend on it.
+///
+/// # Panics
+/// Plans of classes or images that `images` does not have. No plans make a batch that cannot be taken
+/// to a device.
 pub fn collate(images: &ImageSet, plans: &[EpisodePlan]) -> CollatedBatch {
     let absent = |plan: &EpisodePlan| -> Vec<bool> {
         let labels = 0..plan.ways;
@@ -186,7 +191,18 @@ impl CollatedBatch {
         self.support.n_shown()
     }
 
+    /// Those of them that have a label.
+    pub fn n_labelled_support(&self) -> usize {
+        let no_label = (self.absent.len() / self.n_episodes) as i32;
+        let images = self.support.labels.iter().zip(&self.support.hidden);
+        let counts = |&(&label, &hidden): &(&i32, &bool)| label < no_label && !hidden;
+        images.filter(counts).count()
+    }
+
     /// Copies the batch to a device.
+    ///
+    /// # Panics
+    /// A batch of no episodes.
     pub fn to_device(self, device: &Device) -> EpisodeBatch {
         let n_episodes = self.n_episodes;
         let absent = mask(self.absent, n_episodes, device);

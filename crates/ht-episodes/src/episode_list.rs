@@ -9,13 +9,12 @@
 //! The digests are SHA-256: of the data over the shape, the names and all pixels as they are read,
 //! of the episodes over their lines. A list is only ever used with the data that it was made of.
 
-use std::fs;
 use std::path::Path;
 
-use ht_files::{Sha256Sum, sha256};
+use ht_files::{Sha256Sum, bounded, sha256};
 use serde::{Deserialize, Serialize};
 
-use crate::{EpisodeError, EpisodePlan, ImageSet, PlannedClass};
+use crate::{EpisodeError, EpisodePlan, ImageSet, PlannedClass, Split};
 
 /// A longer file is none.
 const MAX_BYTES: u64 = 512 << 20;
@@ -101,23 +100,23 @@ impl EpisodeList {
     /// Reads a list for the data that it was made of.
     ///
     /// # Errors
-    /// A damaged file, a list of other data.
+    /// A damaged, too long or no regular file, a list of other data.
     pub fn read(path: &Path, images: &ImageSet) -> Result<Self, EpisodeError> {
         let bad = |cause: String| EpisodeError::unreadable(path, cause);
-        let n_bytes = fs::metadata(path)
-            .map_err(|cause| bad(cause.to_string()))?
-            .len();
-        if n_bytes > MAX_BYTES {
-            return Err(bad(format!(
-                "{n_bytes} bytes, expected at most {MAX_BYTES}"
-            )));
-        }
-        let text = fs::read_to_string(path).map_err(|cause| bad(cause.to_string()))?;
+        let text = bounded::read_text(path, MAX_BYTES)?;
         let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
         let header: Header = serde_json::from_str(first)
             .map_err(|cause| bad(format!("line 1 is no header of an episode list: {cause}")))?;
         if header.format != FORMAT {
             return Err(bad(format!("format {}, expected {FORMAT}", header.format)));
+        }
+        // The digests say nothing of it.
+        let splits = Split::ALL.map(Split::name);
+        if !splits.contains(&header.split.as_str()) {
+            let (found, expected) = (&header.split, splits.join(", "));
+            return Err(bad(format!(
+                "line 1: split is {found:.80}, expected one of {expected}"
+            )));
         }
         let digest = images.digest();
         if header.data_sha256 != digest {
@@ -205,12 +204,11 @@ impl ImageSet {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::sync::Arc;
 
     use super::*;
-    use crate::{
-        ClassRotation, ClassSplit, EpisodeSampler, EpisodeSpec, ImageSource, Split, SplitConfig,
-    };
+    use crate::{ClassRotation, ClassSplit, EpisodeSampler, EpisodeSpec, ImageSource, SplitConfig};
 
     fn sampler(seed: u64) -> EpisodeSampler {
         let source =
@@ -256,7 +254,19 @@ mod tests {
             &text.replace("\"format\":1", "\"format\":9"),
             "format 9, expected 1",
         );
+        fails(
+            &text.replace("\"split\":\"test\"", "\"split\":\"text\""),
+            "split is text, expected one of train, validation, test",
+        );
         fails("", "no header");
+        let folder_is_none = EpisodeList::read(folder.path(), images).expect_err("a folder");
+        let error = folder_is_none.to_string();
+        assert!(error.contains("not a regular file"), "{error}");
+        let file = fs::File::create(&path).expect("made");
+        file.set_len(MAX_BYTES + 1).expect("a sparse file");
+        let too_long = EpisodeList::read(&path, images).expect_err("too long");
+        let error = too_long.to_string();
+        assert!(error.contains("expected at most 536870912"), "{error}");
         let other = sampler_digest(2);
         fails(
             &text.replace(&images.digest(), &other),

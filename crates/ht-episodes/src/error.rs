@@ -5,6 +5,8 @@
 
 use std::path::PathBuf;
 
+use ht_files::FileError;
+
 /// An error of the data side.
 #[derive(Debug, thiserror::Error)]
 pub enum EpisodeError {
@@ -131,5 +133,11 @@ impl EpisodeError {
             path: path.into(),
             cause: cause.to_string(),
         }
+    }
+}
+
+impl From<FileError> for EpisodeError {
+    fn from(error: FileError) -> Self {
+        Self::unreadable(error.path, error.cause)
     }
 }

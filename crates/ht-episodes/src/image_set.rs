@@ -3,6 +3,8 @@
 //! One representation for all data sets (no trait): bytes are four times smaller than
 //! floats, and a whole set stays in memory.
 
+use std::collections::BTreeSet;
+
 use crate::{EpisodeError, Split};
 
 /// Shape of every image of a set: channels, height, width (C, H, W).
@@ -50,7 +52,8 @@ impl ImageSet {
     /// Joins classes into a set, in the given order.
     ///
     /// # Errors
-    /// A class without images, or with bytes that are no whole number of images.
+    /// A class without images, or with bytes that are no whole number of images; two classes of one
+    /// name, since splits go by names and could put the same class into training and test.
     pub fn new(shape: ImageShape, classes: Vec<ImageClass>) -> Result<Self, EpisodeError> {
         for class in &classes {
             if class.pixels.is_empty() || !class.pixels.len().is_multiple_of(shape.len()) {
@@ -63,6 +66,13 @@ impl ImageSet {
                     ),
                 });
             }
+        }
+        let mut names = BTreeSet::new();
+        if let Some(class) = classes.iter().find(|class| !names.insert(&class.name)) {
+            return Err(EpisodeError::BadClass {
+                class: class.name.clone(),
+                cause: "stands in the set twice, expected once".to_owned(),
+            });
         }
         Ok(Self { shape, classes })
     }
@@ -96,5 +106,33 @@ impl ImageSet {
     pub fn image(&self, class: usize, image: usize) -> &[u8] {
         let len = self.shape.len();
         &self.classes[class].pixels[image * len..(image + 1) * len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_classes_have_one_name() {
+        let shape = ImageShape {
+            channels: 1,
+            height: 1,
+            width: 1,
+        };
+        let set = |names: [&str; 3]| {
+            let class = |name: &str| ImageClass {
+                name: name.to_owned(),
+                pixels: vec![0],
+                official: None,
+            };
+            ImageSet::new(shape, names.map(class).to_vec())
+        };
+        assert!(set(["a", "b", "c"]).is_ok());
+        let error = set(["a", "b", "a"]).expect_err("a is there twice");
+        assert_eq!(
+            error.to_string(),
+            "class a: stands in the set twice, expected once"
+        );
     }
 }

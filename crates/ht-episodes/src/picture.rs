@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, GenericImageView};
 
-use crate::source::{decode_file, find_classes, fit, is_picture};
+use crate::source::{
+    ClassFolders, Listing, decode_bytes, decode_file, find_classes, fit, other_kinds,
+    other_pictures,
+};
 use crate::{EpisodeError, ImageShape};
 
 /// Folders inside folders that are searched for classes.
@@ -27,6 +30,16 @@ impl Picture {
     pub fn read(path: &Path) -> Result<Self, EpisodeError> {
         Ok(Self {
             image: decode_file(path)?,
+        })
+    }
+
+    /// Decodes the bytes of a file, which errors name.
+    ///
+    /// # Errors
+    /// Bytes that are no PNG or JPEG picture, or one that is too large.
+    pub fn decode(bytes: &[u8], path: &Path) -> Result<Self, EpisodeError> {
+        Ok(Self {
+            image: decode_bytes(bytes, path)?,
         })
     }
 
@@ -68,11 +81,12 @@ impl Picture {
     }
 }
 
-/// The class folders directly below `root` with the files of their pictures, in order of names.
+/// The class folders directly below `root` with the files of their pictures, in order of names, and
+/// what is not read: pictures of other kinds, loose ones in `root`, folders in class folders.
 ///
 /// # Errors
-/// An unreadable or empty folder.
-pub fn class_folders(root: &Path) -> Result<Vec<(String, Vec<PathBuf>)>, EpisodeError> {
+/// An unreadable folder, or one without pictures directly in it.
+pub fn class_folders(root: &Path) -> Result<ClassFolders, EpisodeError> {
     if !root.is_dir() {
         return Err(EpisodeError::MissingDataSet {
             name: "folder",
@@ -80,31 +94,43 @@ pub fn class_folders(root: &Path) -> Result<Vec<(String, Vec<PathBuf>)>, Episode
             expected: "a folder with a folder of PNG or JPEG pictures for each class",
         });
     }
-    let mut classes = Vec::new();
-    find_classes(root, root, MAX_DEPTH, &mut classes)?;
-    Ok(classes)
+    find_classes(root, MAX_DEPTH)
 }
 
-/// The pictures that a path stands for: itself, or those directly in a folder, in order of names.
+/// Pictures, and what lies beside them that is not read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PictureFiles {
+    /// PNG and JPEG files, in order of names.
+    pub files: Vec<PathBuf>,
+    /// Pictures of other kinds, and folders.
+    pub left_out: Vec<PathBuf>,
+}
+
+/// The pictures that a path stands for: itself, or those directly in a folder.
 ///
 /// # Errors
 /// An unreadable folder, or one without pictures.
-pub fn picture_files(path: &Path) -> Result<Vec<PathBuf>, EpisodeError> {
+pub fn picture_files(path: &Path) -> Result<PictureFiles, EpisodeError> {
     if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
+        return Ok(PictureFiles {
+            files: vec![path.to_owned()],
+            left_out: Vec::new(),
+        });
     }
-    let entries = std::fs::read_dir(path).map_err(|cause| EpisodeError::unreadable(path, cause))?;
-    let mut files: Vec<PathBuf> = entries
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<_, _>>()
-        .map_err(|cause| EpisodeError::unreadable(path, cause))?;
-    files.retain(|file| is_picture(file) && file.is_file());
-    files.sort();
-    if files.is_empty() {
-        let cause = "a folder without PNG or JPEG pictures";
-        return Err(EpisodeError::unreadable(path, cause));
+    let Listing {
+        folders,
+        pictures,
+        others,
+    } = Listing::of(path)?;
+    if pictures.is_empty() {
+        let cause = ["a folder without PNG or JPEG pictures".to_owned()];
+        let causes: Vec<String> = cause.into_iter().chain(other_kinds(&others)).collect();
+        return Err(EpisodeError::unreadable(path, causes.join("; ")));
     }
-    Ok(files)
+    Ok(PictureFiles {
+        files: pictures,
+        left_out: other_pictures(&others).chain(folders).collect(),
+    })
 }
 
 #[cfg(test)]
@@ -169,16 +195,25 @@ mod tests {
             let path = class.join(name);
             drawing(0, 255).image.save(path).expect("written");
         }
-        let classes = class_folders(folder.path()).expect("two");
+        let classes = class_folders(folder.path()).expect("two").classes;
         let found: Vec<(&str, usize)> = (classes.iter())
             .map(|(name, files)| (name.as_str(), files.len()))
             .collect();
         assert_eq!(found, [("a", 1), ("b", 2)]);
         assert_eq!(
-            picture_files(&folder.path().join("b")).expect("two"),
+            picture_files(&folder.path().join("b")).expect("two").files,
             classes[1].1
         );
+        for name in ["b/3.webp", "b/notes.txt", "b/.hidden.png", "c.gif"] {
+            std::fs::write(folder.path().join(name), "").expect("written");
+        }
+        let found = picture_files(&folder.path().join("b")).expect("two");
+        assert_eq!(found.files, classes[1].1);
+        assert_eq!(found.left_out, [folder.path().join("b/3.webp")]);
         let error = picture_files(folder.path()).expect_err("none").to_string();
-        assert!(error.contains("without PNG or JPEG"), "{error}");
+        assert!(
+            error.contains("without PNG or JPEG") && error.contains("1 .gif"),
+            "{error}"
+        );
     }
 }

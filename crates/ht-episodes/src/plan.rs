@@ -10,8 +10,9 @@ use crate::{DrawnAugmentation, DrawnJitter, DrawnPhoto, Orientation};
 pub struct PlannedClass {
     /// Index of the class in the image set.
     pub class: usize,
-    /// Its number among the classes of its split, where turned and mirrored copies count as
-    /// classes.
+    /// Its number among the classes that the episode was drawn from, where turned and mirrored
+    /// copies count as classes: those of its split, or the list of
+    /// [`plan_among`](crate::EpisodeSampler::plan_among).
     #[serde(default)]
     pub number: usize,
     /// Its label in this episode; none for a distractor.

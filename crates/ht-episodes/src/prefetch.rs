@@ -4,17 +4,28 @@
 //! own; the consumer reads the queues in turn. So the order is the same with any number
 //! of workers, without a sort and without a lock.
 
+use std::panic;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 /// An iterator over `make(first)`, `make(first + 1)`, .. made by worker threads.
 ///
 /// Dropping it ends the workers.
+///
+/// # Panics
+/// [`next`](Iterator::next) goes on with the panic of a `make` that panicked, in the place of its item.
 #[derive(Debug)]
 pub struct Prefetch<T> {
-    queues: Vec<Receiver<T>>,
+    workers: Vec<Worker<T>>,
     next: usize,
+}
+
+#[derive(Debug)]
+struct Worker<T> {
+    queue: Receiver<T>,
+    /// None once it has been seen to end.
+    thread: Option<JoinHandle<()>>,
 }
 
 impl<T: Send + 'static> Prefetch<T> {
@@ -27,22 +38,25 @@ impl<T: Send + 'static> Prefetch<T> {
     ) -> Self {
         let make = Arc::new(make);
         let n_workers = n_workers.max(1);
-        let queues = (0..n_workers)
+        let workers = (0..n_workers)
             .map(|worker| {
                 let (sender, queue) = sync_channel(depth.max(1));
                 let make = Arc::clone(&make);
                 let items = range.clone().skip(worker).step_by(n_workers);
-                thread::spawn(move || {
+                let thread = thread::spawn(move || {
                     for index in items {
                         if sender.send(make(index)).is_err() {
                             break;
                         }
                     }
                 });
-                queue
+                Worker {
+                    queue,
+                    thread: Some(thread),
+                }
             })
             .collect();
-        Self { queues, next: 0 }
+        Self { workers, next: 0 }
     }
 }
 
@@ -50,8 +64,16 @@ impl<T> Iterator for Prefetch<T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
-        let item = self.queues[self.next].recv().ok();
-        self.next = (self.next + 1) % self.queues.len();
+        let worker = &mut self.workers[self.next];
+        let item = worker.queue.recv().ok();
+        if item.is_none()
+            && let Some(thread) = worker.thread.take()
+            && let Err(cause) = thread.join()
+        {
+            // Ending here would look as if all items had been made.
+            panic::resume_unwind(cause);
+        }
+        self.next = (self.next + 1) % self.workers.len();
         item
     }
 }
@@ -71,6 +93,23 @@ mod tests {
         for n_workers in [1, 2, 8] {
             let items: Vec<u64> = Prefetch::new(5..60, n_workers, 2, slow_square).collect();
             assert_eq!(items, expected, "{n_workers} workers");
+        }
+    }
+
+    #[test]
+    fn a_panic_of_a_worker_is_one_of_the_consumer() {
+        for n_workers in [1, 2, 8] {
+            let mut items = Prefetch::new(0..20, n_workers, 2, |index| {
+                assert!(index != 5, "no item 5");
+                index
+            });
+            let before: Vec<u64> = items.by_ref().take(5).collect();
+            assert_eq!(before, [0, 1, 2, 3, 4], "{n_workers} workers");
+            let fifth = panic::catch_unwind(panic::AssertUnwindSafe(|| items.next()));
+            let cause = fifth.expect_err("the panic goes on");
+            let text = cause.downcast_ref::<&str>().map(ToString::to_string);
+            let text = text.or_else(|| cause.downcast_ref::<String>().cloned());
+            assert_eq!(text.as_deref(), Some("no item 5"), "{n_workers} workers");
         }
     }
 

@@ -28,7 +28,10 @@ impl EpisodeSampler {
     /// validation and test episodes show the classes as they are.
     ///
     /// # Errors
-    /// Fewer classes than ways in a split, or a class with fewer images than shots + queries.
+    /// - A size that no episode has, or options that exclude each other (the message names the key).
+    /// - Fewer classes than ways and distractors in a split.
+    /// - A class with fewer images, or with fewer in one part of its division, than an episode takes.
+    /// - A rotation of images that are not square, photo augmentation of images without colours.
     pub fn new(
         images: Arc<ImageSet>,
         split: ClassSplit,
@@ -67,7 +70,7 @@ impl EpisodeSampler {
         let spec = &self.spec;
         let n_classes = self.n_classes(part);
         let distractors = spec.unlabelled.distractors;
-        if n_classes < spec.ways + distractors {
+        if n_classes < spec.ways.saturating_add(distractors) {
             return Err(EpisodeError::TooFewClasses {
                 split: part.name(),
                 classes: n_classes,
@@ -93,8 +96,8 @@ impl EpisodeSampler {
             };
             if spec.division.is_none() {
                 let needed = match spec.query_pool {
-                    QueryPool::Disjoint => of_labelled + per_class,
-                    QueryPool::WholeClass => spec.queries.max(spec.shots + per_class),
+                    QueryPool::Disjoint => of_labelled.saturating_add(per_class),
+                    QueryPool::WholeClass => spec.queries.max(spec.shots.saturating_add(per_class)),
                 };
                 if n_images < needed {
                     return Err(too_few("", n_images, needed));

@@ -24,8 +24,9 @@ use crate::{EpisodeError, ImageSet, ImageShape};
 pub(crate) use archive::open_table;
 pub use glyphs::GlyphsConfig;
 
-pub(crate) use decode::{decode_file, fit};
-pub(crate) use folder::{find_classes, is_picture};
+pub(crate) use decode::{decode_bytes, decode_file, fit};
+pub use folder::ClassFolders;
+pub(crate) use folder::{Listing, find_classes, other_kinds, other_pictures};
 
 /// How many colour channels images are read with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

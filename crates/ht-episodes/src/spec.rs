@@ -86,7 +86,7 @@ pub struct Unlabelled {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Division {
-    /// Share of each class's images that may be labelled, rounded up to whole images.
+    /// Share of each class's images that may be labelled, rounded up to whole images: at least one.
     pub labelled: f64,
     /// Seed of the division.
     pub seed: u64,
@@ -95,7 +95,11 @@ pub struct Division {
 impl Division {
     /// Images of the labelled part of a class with `n_images` images.
     pub fn n_labelled(self, n_images: usize) -> usize {
-        ((n_images as f64 * self.labelled).ceil() as usize).min(n_images)
+        // Shares such as 0.07 are a little above or below themselves in binary: 100 times that is
+        // 7.000000000000001, which is no eighth image.
+        const ROUNDING: f64 = 1e-9;
+        let n_labelled = (n_images as f64 * self.labelled - ROUNDING).ceil() as usize;
+        n_labelled.max(1).min(n_images)
     }
 }
 
@@ -148,15 +152,20 @@ impl EpisodeSpec {
 
     /// S: the most support images an episode can have, labelled or not.
     pub fn n_support(&self) -> usize {
-        self.ways * (self.shots + self.unlabelled.per_class)
-            + self.unlabelled.distractors * self.unlabelled.per_class
+        let Unlabelled {
+            per_class,
+            distractors,
+        } = self.unlabelled;
+        let of_class = self.shots.saturating_add(per_class);
+        let of_classes = self.ways.saturating_mul(of_class);
+        of_classes.saturating_add(distractors.saturating_mul(per_class))
     }
 
     /// Images that one class gives from its labelled part: support and query together, or
     /// the larger of them where they may overlap.
     pub(crate) fn n_labelled_images(&self) -> usize {
         match self.query_pool {
-            QueryPool::Disjoint => self.shots + self.queries,
+            QueryPool::Disjoint => self.shots.saturating_add(self.queries),
             QueryPool::WholeClass => self.shots.max(self.queries),
         }
     }
@@ -257,5 +266,43 @@ impl EpisodeSpec {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_labelled_part_is_rounded_up_from_what_the_share_is_meant_to_be() {
+        let n_labelled = |labelled, n_images| {
+            let division = Division { labelled, seed: 0 };
+            division.n_labelled(n_images)
+        };
+        // Whole percents of a class: never one more than they are.
+        for percent in 1..=100usize {
+            for n_images in 1..=1000 {
+                let expected = (percent * n_images).div_ceil(100);
+                let found = n_labelled(percent as f64 / 100.0, n_images);
+                assert_eq!(found, expected, "{percent} % of {n_images}");
+            }
+        }
+        assert_eq!(n_labelled(0.07, 100), 7);
+        assert_eq!(n_labelled(f64::MIN_POSITIVE, 20), 1);
+        assert_eq!(n_labelled(1.0, 0), 0);
+    }
+
+    #[test]
+    fn sizes_of_any_config_can_be_added() {
+        let most = i64::MAX as usize;
+        let spec = EpisodeSpec {
+            unlabelled: Unlabelled {
+                per_class: most,
+                distractors: most,
+            },
+            ..EpisodeSpec::new(most, most, most)
+        };
+        assert_eq!(spec.n_support(), usize::MAX);
+        assert_eq!(spec.n_labelled_images(), 2 * most);
     }
 }

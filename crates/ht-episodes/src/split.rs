@@ -304,12 +304,13 @@ mod tests {
     #[test]
     fn an_official_split_needs_one_for_every_class() {
         let by_official = |official: [Option<Split>; 3]| {
-            let class = |official| ImageClass {
-                name: "c".to_owned(),
+            let class = |(number, official)| ImageClass {
+                name: format!("c{number}"),
                 pixels: vec![0],
                 official,
             };
-            let set = ImageSet::new(images(1).shape(), official.map(class).to_vec());
+            let classes = official.into_iter().enumerate().map(class).collect();
+            let set = ImageSet::new(images(1).shape(), classes);
             ClassSplit::new(
                 &SplitConfig::Official {},
                 &set.expect("one image per class"),

@@ -7,6 +7,8 @@
 //! .NAME.removed    on its way out
 //! ```
 //!
+//! A link keeps its name: what it leads to is replaced.
+//!
 //! A rename is on the disk when its folder is. What a stopped process leaves behind is put right
 //! by [`settle`]. Each operation passes through one function, where tests make it fail.
 
@@ -21,14 +23,14 @@ const REPLACED: &str = "replaced";
 const REMOVED: &str = "removed";
 
 /// The only way to the disk.
-fn attempt<T>(operation: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+pub(crate) fn attempt<T>(operation: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     #[cfg(any(test, feature = "faults"))]
     faults::next()?;
     operation()
 }
 
 /// The hidden neighbour of a file or folder.
-fn beside(path: &Path, kind: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, kind: &str) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.{kind}"))
 }
@@ -38,7 +40,32 @@ pub fn partial(path: &Path) -> PathBuf {
     beside(path, PARTIAL)
 }
 
-/// Makes a folder and those above it.
+/// Where a write to a path goes: what a link leads to, or the path itself.
+///
+/// # Errors
+/// A path without a name, a link that leads nowhere.
+pub fn destination(path: &Path) -> Result<PathBuf, FileError> {
+    let failed = |cause: String| FileError::new("write", path, cause);
+    if path.file_name().is_none() {
+        return Err(failed("expected a path that ends in a name".to_owned()));
+    }
+    if !is_link(path) {
+        return Ok(path.to_owned());
+    }
+    fs::canonicalize(path).map_err(|cause| {
+        failed(format!(
+            "it is a link that leads to nothing ({cause}), expected one to a file or folder"
+        ))
+    })
+}
+
+fn is_link(path: &Path) -> bool {
+    path.symlink_metadata()
+        .is_ok_and(|metadata| metadata.is_symlink())
+}
+
+/// Makes a folder and those above it, and waits until the names of all that are new have reached the
+/// disk.
 ///
 /// # Errors
 /// Whatever the system refuses.
@@ -46,8 +73,15 @@ pub fn create_folder(path: &Path) -> Result<(), FileError> {
     if path.is_dir() {
         return Ok(());
     }
-    attempt(|| fs::create_dir_all(path)).map_err(|cause| FileError::new("write", path, cause))?;
-    sync_folder(parent(path))
+    let above = parent(path);
+    create_folder(above)?;
+    let create = || match fs::create_dir(path) {
+        // Another process made it in between.
+        Err(_) if path.is_dir() => Ok(()),
+        created => created,
+    };
+    attempt(create).map_err(|cause| FileError::new("write", path, cause))?;
+    sync_folder(above)
 }
 
 /// Writes a new file and waits until its bytes have reached the disk.
@@ -66,16 +100,22 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     write().map_err(|cause| FileError::new("write", path, cause))
 }
 
-/// Replaces a file, or makes it: at every moment it is the old or the new one.
+/// Replaces a file, or makes it: at every moment it is the old or the new one. Of a link, the file
+/// that it leads to is replaced.
 ///
 /// # Errors
-/// Whatever the system refuses.
+/// Something else than a file in its place, or whatever the system refuses.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    let partial = partial(path);
+    let target = destination(path)?;
+    if target.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        let cause = "it is a folder, device or pipe, expected a regular file or a new name";
+        return Err(FileError::new("write", path, cause));
+    }
+    let partial = partial(&target);
     let replace = || {
         write_file(&partial, bytes)?;
-        rename(&partial, path)?;
-        sync_folder(parent(path))
+        rename(&partial, &target)?;
+        sync_folder(parent(&target))
     };
     replace().inspect_err(|_| {
         let _ = fs::remove_file(&partial);
@@ -102,8 +142,12 @@ pub fn sync(file: &File, path: &Path) -> Result<(), FileError> {
 /// already is removed only when the new one has its name.
 ///
 /// # Errors
-/// Whatever the system refuses.
+/// A link in its place ([`destination`] follows it), or whatever the system refuses.
 pub fn commit_folder(partial: &Path, target: &Path) -> Result<(), FileError> {
+    if is_link(target) {
+        let cause = "it is a link, expected a folder or a new name";
+        return Err(FileError::new("write", target, cause));
+    }
     sync_folder(partial)?;
     let replaced = beside(target, REPLACED);
     let is_replaced = target.exists();
@@ -168,6 +212,11 @@ pub fn settle(path: &Path) -> Result<(), FileError> {
     rename(&replaced, path)
 }
 
+/// Whether all that is left of a file or folder is what [`settle`] gives its name again.
+pub fn is_moved_aside(path: &Path) -> bool {
+    path.symlink_metadata().is_err() && beside(path, REPLACED).symlink_metadata().is_ok()
+}
+
 /// [`settle`]s everything in a folder that is ours alone.
 ///
 /// # Errors
@@ -178,26 +227,28 @@ pub fn settle_all(folder: &Path) -> Result<(), FileError> {
     };
     for path in entries.flatten().map(|entry| entry.path()) {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let leftover = name
-            .strip_prefix('.')
-            .and_then(|rest| rest.rsplit_once('.'));
-        if let Some((name, PARTIAL | REPLACED | REMOVED)) = leftover {
+        if let Some((name, PARTIAL | REPLACED | REMOVED)) = leftover(&name) {
             settle(&folder.join(name))?;
         }
     }
     Ok(())
 }
 
-/// Whether it is the name of something that [`settle`] removes.
+/// Whether it is the name of something that [`settle`] removes, whatever else there is.
 pub fn is_leftover(name: &str) -> bool {
-    name.starts_with('.') && name.ends_with(&format!(".{PARTIAL}"))
+    matches!(leftover(name), Some((_, PARTIAL | REMOVED)))
+}
+
+/// What a hidden neighbour stands beside, and its kind.
+fn leftover(name: &str) -> Option<(&str, &str)> {
+    name.strip_prefix('.')?.rsplit_once('.')
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
     attempt(|| fs::rename(from, to)).map_err(|cause| FileError::new("write", to, cause))
 }
 
-fn parent(path: &Path) -> &Path {
+pub(crate) fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
@@ -261,70 +312,4 @@ pub mod faults {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_stopped_process_left_is_put_right() {
-        let folder = tempfile::TempDir::new().expect("a folder");
-        let path = |name: &str| folder.path().join(name);
-        for name in [
-            ".a.partial",
-            ".b.replaced",
-            ".c.replaced",
-            "c",
-            ".d.removed",
-        ] {
-            fs::create_dir(path(name)).expect("made");
-        }
-        fs::write(path(".e.json.partial"), "{").expect("written");
-        fs::write(path(".hidden"), "kept").expect("written");
-        settle_all(folder.path()).expect("settled");
-        let entries = fs::read_dir(folder.path()).expect("read");
-        let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
-        names.sort();
-        assert_eq!(names, [".hidden", "b", "c"]);
-    }
-
-    #[test]
-    fn a_file_is_the_old_or_the_new_one() {
-        let folder = tempfile::TempDir::new().expect("a folder");
-        let path = folder.path().join("result.json");
-        replace_file(&path, b"old").expect("written");
-        let (_, n_operations) = faults::with(None, || replace_file(&path, b"old"));
-        assert!(n_operations >= 6, "{n_operations}");
-        for n in 0..n_operations {
-            replace_file(&path, b"old").expect("written");
-            let (result, _) =
-                faults::with(Some(faults::Fault::From(n)), || replace_file(&path, b"new"));
-            assert!(result.is_err());
-            let found = fs::read(&path).expect("it is there");
-            assert!(found == b"old" || found == b"new", "operation {n}");
-        }
-    }
-
-    #[test]
-    fn a_folder_is_replaced_whole() {
-        let folder = tempfile::TempDir::new().expect("a folder");
-        let target = folder.path().join("step-1");
-        let put = |text: &[u8]| {
-            let new = partial(&target);
-            remove_at_once(&new)?;
-            create_folder(&new)?;
-            write_file(&new.join("file"), text)?;
-            commit_folder(&new, &target)
-        };
-        put(b"old").expect("written");
-        let (_, n_operations) = faults::with(None, || put(b"old"));
-        for n in 0..n_operations {
-            put(b"old").expect("written");
-            let (result, _) = faults::with(Some(faults::Fault::From(n)), || put(b"new"));
-            settle_all(folder.path()).expect("settled");
-            let found = fs::read(target.join("file")).expect("it is there");
-            assert!(
-                result.is_err() && (found == b"old" || found == b"new"),
-                "operation {n}"
-            );
-        }
-    }
-}
+mod tests;

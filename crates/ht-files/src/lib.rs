@@ -7,6 +7,8 @@ pub mod bounded;
 mod digest;
 pub mod durable;
 mod error;
+mod lock;
 
 pub use digest::{Sha256Sum, sha256};
 pub use error::{FileError, clipped};
+pub use lock::FolderLock;

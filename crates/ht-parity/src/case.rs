@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::tensors::{Array, Arrays, read_arrays};
-use crate::{ParityError, ReleasedFlags, Variables};
+use crate::{ParityError, ReleasedFlags, Variables, whole_file};
 
 /// A description longer than this is none.
 const MAX_JSON: u64 = 16 << 20;
@@ -47,14 +47,8 @@ struct Description {
 impl Description {
     fn read(path: &Path) -> Result<Self, ParityError> {
         let bad = |cause: &dyn ToString| ParityError::file(path, cause);
-        let n_bytes = fs::metadata(path).map_err(|cause| bad(&cause))?.len();
-        if n_bytes > MAX_JSON {
-            return Err(bad(&format!(
-                "{n_bytes} bytes, expected at most {MAX_JSON}"
-            )));
-        }
-        let text = fs::read_to_string(path).map_err(|cause| bad(&cause))?;
-        let mut described: Value = serde_json::from_str(&text).map_err(|cause| bad(&cause))?;
+        let text = whole_file::read(path, MAX_JSON)?;
+        let mut described: Value = serde_json::from_slice(&text).map_err(|cause| bad(&cause))?;
         forget_nulls(&mut described);
         serde_json::from_value(described).map_err(|cause| bad(&cause))
     }

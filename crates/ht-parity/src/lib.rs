@@ -23,6 +23,7 @@ mod roles;
 mod schedules;
 mod tensors;
 mod variables;
+mod whole_file;
 
 pub use case::{Case, case_files};
 pub use compare::{Deviations, compare};

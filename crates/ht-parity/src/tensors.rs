@@ -1,13 +1,12 @@
 //! Tensors by name from a safetensors file, as numbers that all have one type.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
 
-use crate::ParityError;
+use crate::{ParityError, whole_file};
 
 /// Larger files hold no recorded case and no checkpoint of this method.
 const MAX_BYTES: u64 = 4 << 30;
@@ -131,13 +130,7 @@ pub type Arrays = BTreeMap<String, Array>;
 /// An unreadable or too large file, a tensor of a type that is not a number.
 pub fn read_arrays(path: &Path) -> Result<Arrays, ParityError> {
     let bad = |cause: &dyn ToString| ParityError::file(path, cause);
-    let n_bytes = fs::metadata(path).map_err(|cause| bad(&cause))?.len();
-    if n_bytes > MAX_BYTES {
-        return Err(bad(&format!(
-            "{n_bytes} bytes, expected at most {MAX_BYTES}"
-        )));
-    }
-    let bytes = fs::read(path).map_err(|cause| bad(&cause))?;
+    let bytes = whole_file::read(path, MAX_BYTES)?;
     let file = SafeTensors::deserialize(&bytes).map_err(|cause| bad(&cause))?;
     file.iter()
         .map(|(name, view)| {
@@ -167,6 +160,8 @@ fn numbers<const N: usize>(data: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

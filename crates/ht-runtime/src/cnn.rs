@@ -4,10 +4,10 @@
 //!
 //! ```text
 //!  0  8  magic "HTCNN\r\n\x1a"
-//!  8  2  version, 1
+//!  8  2  version, 2
 //! 10  1  precision: 0 float32, 1 int8 kernels
 //! 11  1  flags: bit 0, light and dark of a picture are swapped before it comes here;
-//!               bit 1, there is a rejection threshold
+//!               bit 1, answers in too much doubt are rejected
 //! 12  2  C of an image
 //! 14  2  H
 //! 16  2  W
@@ -16,7 +16,9 @@
 //! 22  1  features: 0 flattened in H, W, C order, 1 mean over the pixels
 //! 23  1  0
 //! 24  4  temperature
-//! 28  4  rejection threshold; 0 without one
+//! 28  4  the most doubt: what the other labels together may have for the best one to be accepted; 0
+//!        where nothing is rejected. In version 1 the least probability of the best one, 1 minus it,
+//!        which float32 cannot tell from 1 where doubt is small
 //! 32  4  bytes of the file
 //! 36  .. per label: one byte with its length, its UTF-8 bytes
 //!     .. per layer: O (2 bytes), F, stride, zeros before and after the rows, before and after
@@ -32,8 +34,8 @@ use crate::layer::{Layer, Matrix, Precision, Shape};
 use crate::network::{Network, Plan};
 use crate::reader::{Floats, Reader};
 
-/// The version of the device file that this crate reads.
-pub const VERSION: u16 = 1;
+/// The version of the device file that is written; this crate reads version 1, too.
+pub const VERSION: u16 = 2;
 /// How a device file starts.
 pub const MAGIC: [u8; 8] = *b"HTCNN\r\n\x1a";
 /// Convolution layers.
@@ -66,7 +68,7 @@ pub struct Cnn<'a> {
     is_mean: bool,
     is_inverted: bool,
     temperature: f32,
-    rejection: Option<f32>,
+    most_doubt: Option<f32>,
     layers_at: usize,
     multiply_adds: u64,
     plan: Plan,
@@ -133,7 +135,7 @@ impl<'a> Cnn<'a> {
         }
         let mut reader = Reader::new(bytes, MAGIC.len());
         let version = reader.u16()?;
-        if version != VERSION {
+        if !(1..=VERSION).contains(&version) {
             return Err(Error::Version { found: version });
         }
         let precision = match reader.small("precision", (0, 1))? {
@@ -157,12 +159,13 @@ impl<'a> Cnn<'a> {
             return Err(Error::Value { field, at });
         }
         let at = reader.at();
-        let threshold = reader.f32()?;
-        let has_threshold = flags & 2 != 0;
-        if !(0.0..=1.0).contains(&threshold) || !has_threshold && threshold != 0.0 {
-            let field = "rejection threshold";
+        let limit = reader.f32()?;
+        let is_limited = flags & 2 != 0;
+        if !(0.0..=1.0).contains(&limit) || !is_limited && limit != 0.0 {
+            let field = "most doubt";
             return Err(Error::Value { field, at });
         }
+        let most_doubt = if version == 1 { 1.0 - limit } else { limit };
         let expected = reader.u32()? as usize;
         if expected != bytes.len() {
             let found = bytes.len();
@@ -177,7 +180,7 @@ impl<'a> Cnn<'a> {
             is_mean,
             is_inverted: flags & 1 != 0,
             temperature,
-            rejection: has_threshold.then_some(threshold),
+            most_doubt: is_limited.then_some(most_doubt),
             layers_at: reader.at(),
             multiply_adds: 0,
             plan: Plan::new(image),
@@ -230,10 +233,10 @@ impl<'a> Cnn<'a> {
         self.temperature
     }
 
-    /// The lowest probability of the best label at which an answer is accepted.
+    /// The largest [doubt](crate::Decision::doubt) at which an answer is accepted.
     #[must_use]
-    pub fn rejection(&self) -> Option<f32> {
-        self.rejection
+    pub fn most_doubt(&self) -> Option<f32> {
+        self.most_doubt
     }
 
     /// Multiply-adds that one image costs in the convolutions and the logits layer.

@@ -9,8 +9,11 @@ pub struct Decision {
     pub label: usize,
     /// Its probability, 0 to 1.
     pub probability: f32,
-    /// Whether the probability reaches the rejection threshold. Without one every number does; what
-    /// is no number (weights too large) is never accepted.
+    /// The probability of all other labels together, 0 to 1: to its own last digits, where 1 minus the
+    /// probability would be 0.
+    pub doubt: f32,
+    /// Whether the doubt is not above what the file allows. Where it says nothing every number is
+    /// accepted; what is no number (weights too large) never is.
     pub is_accepted: bool,
 }
 
@@ -44,10 +47,14 @@ impl Cnn<'_> {
                 (label, probability) = (index, value);
             }
         }
+        let others = probabilities.iter().enumerate();
+        let others = others.filter(|&(index, _)| index != label);
+        let doubt = others.map(|(_, value)| value).sum();
         Decision {
             label,
             probability,
-            is_accepted: probability > 0.0 && probability >= self.rejection().unwrap_or(0.0),
+            doubt,
+            is_accepted: probability > 0.0 && self.most_doubt().is_none_or(|most| doubt <= most),
         }
     }
 }

@@ -63,7 +63,7 @@ impl fmt::Display for Error {
             Self::NotADeviceFile => write!(f, "not a device file: expected it to start with HTCNN"),
             Self::Version { found } => write!(
                 f,
-                "device file of version {found}, expected {}: a newer one needs a newer ht-runtime",
+                "device file of version {found}, expected at most {}: a newer one needs a newer ht-runtime",
                 crate::VERSION
             ),
             Self::Truncated { at } => write!(f, "the device file ends at byte {at}, too early"),

@@ -1,6 +1,6 @@
 //! Runs a generated CNN on a device: `no_std`, no allocation, no `unsafe`.
 //!
-//! One file holds everything: labels, temperature, rejection threshold and weights. It is read
+//! One file holds everything: labels, temperature, the most accepted doubt and weights. It is read
 //! where it lies (flash memory, say), and one slice of `f32` is all the memory that is needed.
 //!
 //! ```text

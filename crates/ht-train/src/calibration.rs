@@ -1,8 +1,8 @@
 //! Knowing what it does not know: how sure a CNN may be of an answer, and when it should give none.
 //!
 //! A temperature (Guo et al., *On Calibration of Modern Neural Networks*, ICML 2017) and, for each
-//! number of classes, the lowest probability that is accepted are fitted on validation episodes. The
-//! threshold is the one at which a given share of images of other classes is taken for one of the
+//! number of classes, the most doubt at which an answer is accepted are fitted on validation episodes:
+//! the doubt at which a given share of images of other classes is taken for one of the
 //! episode's; classes of the test say whether it holds. Both are known only as well as there are
 //! classes: [`ClusteredRate`].
 
@@ -10,7 +10,7 @@ use ht_episodes::{EpisodeList, EpisodePlan, PlannedClass};
 use serde::{Deserialize, Serialize};
 
 use crate::clustered::{ClusteredRate, Item};
-use crate::predictions::image_logits;
+use crate::predictions::{best_label, image_logits};
 use crate::{Accuracy, Compute, FixedEpisodes, Learner, Reliability};
 
 /// Episodes whose images may stand for images of other classes.
@@ -100,14 +100,15 @@ fn strangers(plans: &[EpisodePlan], at: usize) -> EpisodePlan {
     }
 }
 
-/// The lowest probability that is accepted in episodes of one size.
+/// The most doubt that is accepted in episodes of one size.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Threshold {
     /// Classes of the episode.
     pub classes: usize,
-    /// Probability of the best label, in [0, 1].
-    pub probability: f64,
+    /// What all labels but the best have together, in [0, 1]: exact where the best label's probability
+    /// is too near to 1.
+    pub most_doubt: f64,
 }
 
 /// What makes probabilities of logits, and answers of probabilities.
@@ -156,16 +157,16 @@ impl Calibration {
         let thresholds = sizes.into_iter().filter_map(|classes| {
             let of_size = (episodes.iter()).filter(|episode| episode.classes == classes);
             let unknown = of_size.flat_map(|episode| &episode.unknown);
-            let mut best: Vec<f64> = unknown
-                .map(|(logits, _)| best_label(logits, temperature).1)
+            let mut doubts: Vec<f64> = unknown
+                .map(|(logits, _)| doubt(logits, temperature))
                 .collect();
-            best.sort_unstable_by(|a, b| b.total_cmp(a));
-            // So many may pass; the first that may not is below the threshold.
-            let n_passing = (best.len() as f64 * false_accept_rate).round() as usize;
-            let first_refused = *best.get(n_passing)?;
+            doubts.sort_unstable_by(f64::total_cmp);
+            // So many may pass; the first that may not is above the threshold.
+            let n_passing = (doubts.len() as f64 * false_accept_rate).round() as usize;
+            let first_refused = *doubts.get(n_passing)?;
             Some(Threshold {
                 classes,
-                probability: first_refused.next_up().min(1.0),
+                most_doubt: first_refused.next_down().max(0.0),
             })
         });
         let fitted = Self {
@@ -181,9 +182,9 @@ impl Calibration {
         }
     }
 
-    fn is_accepted(&self, episode: &EpisodeLogits, probability: f64) -> bool {
-        let threshold = self.threshold(episode.classes);
-        threshold.is_none_or(|threshold| probability >= threshold)
+    fn is_accepted(&self, episode: &EpisodeLogits, logits: &[f32]) -> bool {
+        let most = self.most_doubt(episode.classes);
+        most.is_none_or(|most| doubt(logits, self.temperature) <= most)
     }
 
     /// Images of other classes that are taken for one of the episode's.
@@ -192,17 +193,17 @@ impl Calibration {
             episode.unknown.iter().map(move |(logits, class)| Item {
                 class: *class,
                 episode: at,
-                counts: self.is_accepted(episode, best_label(logits, self.temperature).1),
+                counts: self.is_accepted(episode, logits),
             })
         });
         ClusteredRate::of(&items.collect::<Vec<_>>())
     }
 
-    /// The threshold of episodes with a number of classes, or of the nearest number that was seen.
-    pub fn threshold(&self, classes: usize) -> Option<f64> {
+    /// The most accepted doubt in episodes with a number of classes, or with the nearest number that was seen.
+    pub fn most_doubt(&self, classes: usize) -> Option<f64> {
         let nearest =
             (self.thresholds.iter()).min_by_key(|threshold| threshold.classes.abs_diff(classes));
-        nearest.map(|threshold| threshold.probability)
+        nearest.map(|threshold| threshold.most_doubt)
     }
 
     /// Measures it on other episodes.
@@ -210,7 +211,7 @@ impl Calibration {
         let reliability = |temperature: f64| {
             let known = episodes.iter().flat_map(|episode| &episode.known);
             let answers = known.map(|(logits, label)| {
-                let (best, probability) = best_label(logits, temperature);
+                let (best, probability) = best_at(logits, temperature);
                 (probability, best == *label)
             });
             100.0 * Reliability::of(answers, Reliability::BINS).ece()
@@ -218,8 +219,7 @@ impl Calibration {
         let known = |counts: fn(bool) -> bool| {
             let of_episode = |episode: &EpisodeLogits| {
                 share(&episode.known, |(logits, label)| {
-                    let (best, probability) = best_label(logits, self.temperature);
-                    self.is_accepted(episode, probability) && counts(best == *label)
+                    self.is_accepted(episode, logits) && counts(best_label(logits) == *label)
                 })
             };
             Accuracy::of(&episodes.iter().filter_map(of_episode).collect::<Vec<_>>())
@@ -241,9 +241,22 @@ fn share<T>(items: &[T], holds: impl Fn(&T) -> bool) -> Option<f64> {
 }
 
 /// The label with the largest logit, and its probability at a temperature.
-fn best_label(logits: &[f32], temperature: f64) -> (usize, f64) {
-    let best = (1..logits.len()).fold(0, |best, n| if logits[n] > logits[best] { n } else { best });
+fn best_at(logits: &[f32], temperature: f64) -> (usize, f64) {
+    let best = best_label(logits);
     (best, (-surprise(logits, best, temperature)).exp())
+}
+
+/// What all labels but the best have together at a temperature, to its own last digits.
+fn doubt(logits: &[f32], temperature: f64) -> f64 {
+    let best = best_label(logits);
+    let odds = logits
+        .iter()
+        .enumerate()
+        .filter(|&(label, _)| label != best);
+    let odds =
+        odds.map(|(_, &logit)| ((f64::from(logit) - f64::from(logits[best])) / temperature).exp());
+    let odds: f64 = odds.sum();
+    odds / (1.0 + odds)
 }
 
 /// Minus the logarithm of a label's probability at a temperature.
@@ -371,26 +384,34 @@ mod tests {
 
     #[test]
     fn the_nearest_size_decides() {
-        let threshold = |classes, probability| Threshold {
+        let threshold = |classes, most_doubt| Threshold {
             classes,
-            probability,
+            most_doubt,
         };
         let calibration = Calibration {
             temperature: 1.0,
             false_accept_rate: 0.05,
             fitted_on: None,
-            thresholds: vec![threshold(2, 0.9), threshold(5, 0.7)],
+            thresholds: vec![threshold(2, 0.1), threshold(5, 0.3)],
             episodes: 1,
         };
-        assert_eq!(calibration.threshold(2), Some(0.9));
-        assert_eq!(calibration.threshold(4), Some(0.7));
-        assert_eq!(calibration.threshold(20), Some(0.7));
+        assert_eq!(calibration.most_doubt(2), Some(0.1));
+        assert_eq!(calibration.most_doubt(4), Some(0.3));
+        assert_eq!(calibration.most_doubt(20), Some(0.3));
     }
 
     #[test]
     fn absent_labels_have_no_share() {
-        let (best, probability) = best_label(&[0.0, 1.0, -1e9], 2.0);
+        let (best, probability) = best_at(&[0.0, 1.0, -1e9], 2.0);
         assert_eq!(best, 1);
         assert!((probability - 1.0 / (1.0 + (-0.5f64).exp())).abs() < 1e-12);
+        assert!((doubt(&[0.0, 1.0, -1e9], 2.0) - (1.0 - probability)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn doubt_is_exact_where_a_probability_is_1() {
+        let logits = [0.0, 50.0];
+        assert!((1.0 - best_at(&logits, 1.0).1).abs() < f64::EPSILON);
+        assert!((doubt(&logits, 1.0) / (-50f64).exp() - 1.0).abs() < 1e-12);
     }
 }

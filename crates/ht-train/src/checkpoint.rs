@@ -184,6 +184,20 @@ pub fn save_parameters(
 }
 
 impl CheckpointInfo {
+    /// Refuses a step that its run never makes.
+    pub(crate) fn check_step(
+        &self,
+        folder: &Path,
+        config: &ExperimentConfig,
+    ) -> Result<(), TrainError> {
+        let (step, steps) = (self.step, config.training.steps);
+        if step <= steps {
+            return Ok(());
+        }
+        let cause = format!("{MANIFEST}: step is {step}, expected at most training.steps, {steps}");
+        Err(TrainError::checkpoint(folder, cause))
+    }
+
     /// The same but for the clock.
     fn holds_the_same_as(&self, other: &Self) -> bool {
         let without_clock = |info: &Self| Self {
@@ -220,6 +234,11 @@ pub(crate) fn read_info(folder: &Path) -> Result<CheckpointInfo, TrainError> {
         return Err(TrainError::checkpoint(folder, cause));
     }
     let mut info: CheckpointInfo = serde_json::from_str(&text).map_err(damaged)?;
+    let seconds = info.train_seconds;
+    if !(seconds >= 0.0 && seconds.is_finite()) {
+        let cause = format!("{MANIFEST}: train_seconds is {seconds}, expected a number from 0 on");
+        return Err(TrainError::checkpoint(folder, cause));
+    }
     if format == 1 {
         info.config = config_of_today(&info.config).into_owned();
     }
@@ -245,6 +264,7 @@ pub(crate) fn load_state(
     device: &Device,
 ) -> Result<TrainingState, TrainError> {
     let info = read_info(folder)?;
+    info.check_step(folder, config)?;
     let parameters = read_parameters(folder, &info, model, device)?;
     let n_values = parameters.dims()[0];
     let most_bytes = tensors::most_bytes(2 * n_values);
@@ -334,7 +354,7 @@ fn read_parameters(
 }
 
 /// SHA-256 of a model's parameters: the same for the same bits, wherever it lies.
-pub(crate) fn parameters_digest(model: &Learner) -> String {
+pub fn parameters_digest(model: &Learner) -> String {
     let bytes: Vec<u8> = vector_values(&to_vector(model))
         .into_iter()
         .flat_map(f32::to_le_bytes)

@@ -111,7 +111,7 @@ pub struct EvaluationConfig {
     pub test_episodes: u64,
 }
 
-/// More episodes of a test would not fit in memory.
+/// More episodes of a step or a test would not fit in memory.
 const MOST_EPISODES: u64 = 1_000_000;
 
 /// The experiment of the first command in the README, built in so that it runs anywhere.
@@ -256,7 +256,8 @@ impl ExperimentConfig {
             });
         }
         self.check_update()?;
-        if self.name.is_empty() || self.name.contains(['/', '\\']) || self.name.starts_with('.') {
+        let is_strange = |c: char| matches!(c, '/' | '\\') || c.is_control();
+        if self.name.is_empty() || self.name.contains(is_strange) || self.name.starts_with('.') {
             return Err(TrainError::Config {
                 place: "name".to_owned(),
                 cause: format!("is {:?}, expected a plain folder name", self.name),
@@ -313,16 +314,10 @@ impl ExperimentConfig {
         let evaluation = &self.evaluation;
         for (key, value) in [
             ("training.steps", training.steps),
-            ("training.meta_batch", training.meta_batch as u64),
             ("training.micro_batch", training.micro_batch as u64),
             ("training.log_every", training.log_every),
             ("training.validate_every", training.validate_every),
             ("training.checkpoint_every", training.checkpoint_every),
-            (
-                "evaluation.validation_episodes",
-                evaluation.validation_episodes,
-            ),
-            ("evaluation.test_episodes", evaluation.test_episodes),
         ] {
             if value == 0 {
                 return Err(TrainError::Config {
@@ -331,17 +326,20 @@ impl ExperimentConfig {
                 });
             }
         }
-        for (key, value) in [
+        // One episode of a test has no interval.
+        for (key, value, least) in [
+            ("training.meta_batch", training.meta_batch as u64, 1),
             (
                 "evaluation.validation_episodes",
                 evaluation.validation_episodes,
+                2,
             ),
-            ("evaluation.test_episodes", evaluation.test_episodes),
+            ("evaluation.test_episodes", evaluation.test_episodes, 2),
         ] {
-            if value > MOST_EPISODES {
+            if !(least..=MOST_EPISODES).contains(&value) {
                 return Err(TrainError::Config {
                     place: key.to_owned(),
-                    cause: format!("is {value}, expected at most {MOST_EPISODES}"),
+                    cause: format!("is {value}, expected {least} to {MOST_EPISODES}"),
                 });
             }
         }

@@ -79,7 +79,7 @@ pub enum TrainError {
         /// The keys with both values.
         keys: String,
     },
-    /// A resume on other images.
+    /// A run and other images than it began with.
     #[error(
         "{path} was begun with other images: expected the data set as it was then, with all its \
          classes, or a new run"
@@ -121,6 +121,26 @@ pub enum TrainError {
         /// Their folder.
         path: PathBuf,
         /// What is wrong with the newest.
+        cause: String,
+    },
+    /// A run that had checkpoints and has none any more.
+    #[error(
+        "no checkpoint is left in {path}, but the run has {found}: expected its checkpoints, \
+         without which it would begin again and lose what it has; name another folder with --run \
+         for a new run"
+    )]
+    CheckpointsLost {
+        /// Their folder.
+        path: PathBuf,
+        /// What shows that there were some.
+        found: String,
+    },
+    /// A whole checkpoint whose parameters do not fit an experiment.
+    #[error("checkpoint {path} is of another method or size: {cause}")]
+    OtherMethod {
+        /// Its folder.
+        path: PathBuf,
+        /// What does not fit.
         cause: String,
     },
     /// A step whose numbers have gone wrong.

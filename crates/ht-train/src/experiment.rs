@@ -83,16 +83,28 @@ impl Experiment {
         }
     }
 
-    /// The episodes of a list, which must be of this experiment's data and ways.
+    /// The episodes of a list, which must be of this experiment's data and ways, and show no class of
+    /// its training unless they are training episodes.
     ///
     /// # Errors
-    /// A damaged list, or one of other data or ways.
+    /// A damaged list, or one of other data, ways or classes.
     pub fn listed_episodes(&self, path: &Path) -> Result<FixedEpisodes<'_>, TrainError> {
         let images = self.evaluation_sampler.images();
         let list = EpisodeList::read(path, images)?;
         let expected = self.config.episodes.ways;
         if let Some(plan) = list.plans().iter().find(|plan| plan.ways != expected) {
             let cause = format!("its episodes have {} ways, expected {expected}", plan.ways);
+            return Err(TrainError::file("read", path, cause));
+        }
+        let trained_on = self.train_sampler.classes(Split::Train);
+        let mut shown = list.plans().iter().flat_map(|plan| &plan.classes);
+        if list.split() != Split::Train.name()
+            && let Some(shown) = shown.find(|shown| trained_on.contains(&shown.class))
+        {
+            let name = images.class_name(shown.class);
+            let split = list.split();
+            let cause =
+                format!("its {split} episodes show {name}, a training class: another split");
             return Err(TrainError::file("read", path, cause));
         }
         Ok(FixedEpisodes { images, list })

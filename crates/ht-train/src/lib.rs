@@ -47,7 +47,7 @@ mod train;
 pub use accuracy::Accuracy;
 pub use bad_step::{BadSteps, SkippedSteps};
 pub use calibration::{Calibration, CalibrationReport, EpisodeLogits, Threshold, episode_logits};
-pub use checkpoint::{CheckpointInfo, load_learner, save_parameters};
+pub use checkpoint::{CheckpointInfo, load_learner, parameters_digest, save_parameters};
 pub use clustered::ClusteredRate;
 pub use config::{
     DataConfig, EpisodesConfig, EvaluationConfig, ExperimentConfig, Override, TrainingConfig,
@@ -63,7 +63,7 @@ pub use metrics::{Metric, MetricsLog, WindowSums};
 pub use optimizer::{MetaOptimizer, OptimizerConfig};
 pub use parameters::{ParameterSlot, from_vector, gradient_vector, slots, to_vector};
 pub use pixel_nn::pixel_nearest_neighbour;
-pub use predictions::{Prediction, predict};
+pub use predictions::{Prediction, best_label, predict};
 pub use records::{EpisodeRecords, Measured};
 pub use reliability::{Reliability, ReliabilityBin};
 pub use run_dir::{RunDir, RunInfo};

@@ -73,7 +73,7 @@ pub enum Metric {
 }
 
 impl Metric {
-    fn step(&self) -> u64 {
+    pub(crate) fn step(&self) -> u64 {
         match self {
             Self::Train { step, .. }
             | Self::Validation { step, .. }
@@ -92,21 +92,29 @@ pub struct MetricsLog {
 
 impl MetricsLog {
     /// Opens the file of a run that goes on after `step`: later lines, which will be written
-    /// again, and a line cut off by a crash are removed.
+    /// again, and a last line cut off by a crash are removed.
     ///
     /// # Errors
-    /// A file that cannot be read or written.
+    /// A file that cannot be read or written, or one with another line that is none.
     pub fn open(path: &Path, step: u64) -> Result<Self, TrainError> {
         if path.exists() {
             let bytes = bounded::read(path, MAX_BYTES)?;
             // A crash of the machine can leave any bytes at the end.
             let text = String::from_utf8_lossy(&bytes);
-            let is_kept = |line: &&str| {
-                serde_json::from_str::<Metric>(line)
-                    .is_ok_and(|metric| metric.step() <= step && !metric.is_test())
-            };
-            let lines = text.lines().filter(is_kept);
-            let kept: String = lines.flat_map(|line| [line, "\n"]).collect();
+            let mut kept = String::new();
+            for (at, line) in text.split_inclusive('\n').enumerate() {
+                let is_cut_off = !line.ends_with('\n');
+                match serde_json::from_str::<Metric>(line) {
+                    Ok(metric) if metric.step() <= step && !metric.is_test() => {
+                        kept.extend([line.trim_end(), "\n"]);
+                    }
+                    Err(cause) if !is_cut_off => {
+                        let cause = format!("line {}: {cause}", at + 1);
+                        return Err(TrainError::file("read", path, cause));
+                    }
+                    _ => {}
+                }
+            }
             if kept.as_bytes() != bytes {
                 durable::replace_file(path, kept.as_bytes())?;
             }
@@ -304,6 +312,24 @@ mod tests {
             cause: "a test".to_owned(),
             episodes: vec![1],
             skipped_steps: step,
+        }
+    }
+
+    #[test]
+    fn a_damaged_line_that_is_not_the_last_stays_and_is_named() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let path = folder.path().join("metrics.jsonl");
+        let mut whole = MetricsLog::open(&path, 0).expect("made");
+        (1..=4).for_each(|step| whole.write(&line(step)).expect("written"));
+        let text = fs::read_to_string(&path).expect("read");
+        for n in 1..=4 {
+            let step = format!("\"step\":{n}");
+            let damaged = text.replace(&step, &step.replace(':', "#"));
+            fs::write(&path, &damaged).expect("written");
+            let error = MetricsLog::open(&path, 4).expect_err("damaged").to_string();
+            let expected = ["metrics.jsonl".to_owned(), format!("line {n}")];
+            assert!(expected.iter().all(|part| error.contains(part)), "{error}");
+            assert_eq!(fs::read_to_string(&path).expect("read"), damaged);
         }
     }
 

@@ -10,7 +10,8 @@ use burn::tensor::{Gradients, Tensor};
 /// One parameter's name and shape; its place in the vector follows from those before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParameterSlot {
-    /// Path in the model, for example `layers.0.kernel.transformer.blocks.1.inner.weight`.
+    /// Path in the model, for example
+    /// `layers.0.generator.transformer.blocks.1.feed_forward.inner.weight`.
     pub name: String,
     /// Its shape.
     pub shape: Vec<usize>,

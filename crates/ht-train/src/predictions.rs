@@ -22,12 +22,8 @@ impl Prediction {
     }
 
     fn of(label: usize, logits: &[f32]) -> Self {
-        // The first of equal logits, as on every device.
-        let first = (0, f32::NEG_INFINITY);
-        let largest = |best: (usize, f32), (at, &logit): (usize, &f32)| {
-            if logit > best.1 { (at, logit) } else { best }
-        };
-        let (predicted, top) = logits.iter().enumerate().fold(first, largest);
+        let predicted = best_label(logits);
+        let top = logits[predicted];
         let sum: f64 = logits
             .iter()
             .map(|&logit| f64::from(logit - top).exp())
@@ -38,6 +34,11 @@ impl Prediction {
             confidence: 1.0 / sum,
         }
     }
+}
+
+/// The label of the largest of N logits; of equal ones the first, as on every device.
+pub fn best_label(logits: &[f32]) -> usize {
+    (1..logits.len()).fold(0, |best, n| if logits[n] > logits[best] { n } else { best })
 }
 
 /// The predictions of each episode, in the order of its plan's query images.
@@ -86,6 +87,12 @@ mod tests {
 
     use super::*;
     use crate::{Experiment, ExperimentConfig, evaluate};
+
+    #[test]
+    fn the_first_of_equal_logits_is_the_answer() {
+        assert_eq!(best_label(&[0.0, 2.0, 2.0, 1.0]), 1);
+        assert_eq!(best_label(&[-1.0, -1.0]), 0);
+    }
 
     #[test]
     fn by_hand() {

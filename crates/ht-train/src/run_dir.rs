@@ -13,6 +13,7 @@
 //! ```
 
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -164,11 +165,14 @@ impl RunDir {
 
     /// Refuses other images than those that the run began with: another list of classes is
     /// another split, and classes that it was trained on could stand in its test.
-    pub(crate) fn check_data(&self, experiment: &Experiment) -> Result<(), TrainError> {
-        match Self::info(&self.path)?.data_sha256 {
+    ///
+    /// # Errors
+    /// Other images, or a folder without a run.
+    pub fn check_data(path: &Path, experiment: &Experiment) -> Result<(), TrainError> {
+        match Self::info(path)?.data_sha256 {
             Some(begun_with) if begun_with != experiment.data_digest() => {
                 Err(TrainError::DataChanged {
-                    path: self.path.clone(),
+                    path: path.to_owned(),
                 })
             }
             _ => Ok(()),
@@ -216,8 +220,13 @@ impl RunDir {
         skipped: &mut dyn FnMut(&TrainError),
     ) -> Result<PathBuf, TrainError> {
         let mut first_error = None;
-        let folders = ["best", "checkpoints"].map(|folder| checkpoints_in(&path.join(folder)));
-        for folder in folders.into_iter().flatten() {
+        if !path.is_dir() {
+            let path = path.to_owned();
+            return Err(TrainError::NoRun { path });
+        }
+        let mut folders = checkpoints_in(&path.join("best"))?;
+        folders.extend(checkpoints_in(&path.join("checkpoints"))?);
+        for folder in folders {
             match checkpoint::verify(&folder) {
                 Ok(_) => return Ok(folder),
                 Err(error @ TrainError::NewerCheckpoint { .. }) => return Err(error),
@@ -286,7 +295,7 @@ impl RunDir {
     /// Removes the checkpoints of a folder that are of a later step than `step`.
     pub(crate) fn forget_after(folder: &Path, step: u64) -> Result<(), TrainError> {
         let last = folder.join(folder_name(step));
-        for later in checkpoints_in(folder) {
+        for later in checkpoints_in(folder)? {
             if later > last {
                 remove_folder(&later)?;
             }
@@ -297,7 +306,7 @@ impl RunDir {
     /// Removes the checkpoints that nobody needs any more: all but the last two, and of the best
     /// ones those that are neither the newest nor what the last two call the best.
     pub(crate) fn prune(&self) -> Result<(), TrainError> {
-        let checkpoints = checkpoints_in(&self.checkpoints());
+        let checkpoints = checkpoints_in(&self.checkpoints())?;
         for old in checkpoints.iter().skip(KEEP) {
             remove_folder(old)?;
         }
@@ -306,7 +315,7 @@ impl RunDir {
             .filter_map(|folder| checkpoint::read_info(folder).ok()?.best)
             .map(|best| self.best().join(folder_name(best.step)))
             .collect();
-        for old in checkpoints_in(&self.best()).iter().skip(1) {
+        for old in checkpoints_in(&self.best())?.iter().skip(1) {
             if !needed.contains(old) {
                 remove_folder(old)?;
             }
@@ -315,20 +324,28 @@ impl RunDir {
     }
 }
 
-/// Whole checkpoints of a folder, newest first. Half-written ones have another name.
-pub(crate) fn checkpoints_in(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return Vec::new();
+/// Whole checkpoints of a folder, newest first; none where there is no folder. Half-written ones
+/// have another name.
+///
+/// # Errors
+/// A folder that cannot be read.
+pub(crate) fn checkpoints_in(folder: &Path) -> Result<Vec<PathBuf>, TrainError> {
+    let fail = |cause: io::Error| TrainError::file("read", folder, cause);
+    let entries = match fs::read_dir(folder) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(fail)?,
     };
-    let mut found: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| {
-            path.file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with("step-"))
-        })
-        .collect();
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(fail)?;
+        if entry.file_name().to_string_lossy().starts_with("step-") {
+            found.push(entry.path());
+        }
+    }
     found.sort();
     found.reverse();
-    found
+    Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,14 +59,23 @@ pub fn start_from(
         };
         may_lack && theirs.iter().all(|other| other.name != slot.name)
     };
+    let other_method = |cause: String| TrainError::OtherMethod {
+        path: checkpoint.to_owned(),
+        cause,
+    };
     let is_taken = |slot: &&ParameterSlot| part.has(slot) && !is_lacking(slot);
     let taken: Vec<&ParameterSlot> = ours.iter().filter(is_taken).collect();
     if let Some(slot) = taken.iter().find(|slot| !theirs.contains(slot)) {
         let cause = format!(
-            "it has no parameter {} of shape {:?}, which this experiment needs",
-            slot.name, slot.shape
+            "it has no parameter {} of shape {:?}, which this experiment needs{}",
+            slot.name,
+            slot.shape,
+            (theirs.iter().find(|other| other.name == slot.name)).map_or(
+                String::new(),
+                |other| format!(", but one of {:?}", other.shape)
+            ),
         );
-        return Err(TrainError::checkpoint(checkpoint, cause));
+        return Err(other_method(cause));
     }
     if taken.is_empty() {
         return Err(TrainError::Config {
@@ -77,7 +86,7 @@ pub fn start_from(
     let stranger = |slot: &&ParameterSlot| part == StartPart::All && !ours.contains(slot);
     if let Some(slot) = theirs.iter().find(stranger) {
         let cause = format!("its parameter {} has no place here", slot.name);
-        return Err(TrainError::checkpoint(checkpoint, cause));
+        return Err(other_method(cause));
     }
     let of_other = by_name(&other, &vector_values(&to_vector(&other)));
     let of_model = by_name(&model, &vector_values(&to_vector(&model)));

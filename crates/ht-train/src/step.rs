@@ -76,7 +76,7 @@ impl Objective {
     fn n_images(&self, model: &Learner, batch: &CollatedBatch) -> usize {
         match (model, self.of) {
             (Learner::Baseline(baseline), _) if baseline.learns_from_all_images() => {
-                batch.n_support() + batch.n_query()
+                batch.n_labelled_support() + batch.n_query()
             }
             (_, TrainingObjective::Episodes) => batch.n_query(),
             (_, TrainingObjective::ClassHead) => batch.n_support(),

@@ -94,14 +94,15 @@ pub enum TrainOutcome {
         /// to make.
         accuracy: Option<f64>,
     },
-    /// It was asked to stop, and saved a checkpoint first.
+    /// It was asked to stop before the final test, and saved a checkpoint first.
     Interrupted {
         /// Updates so far.
         step: u64,
     },
 }
 
-/// Trains until all steps are made or `stop` is set, then tests the best checkpoint.
+/// Trains until all steps are made, then tests the best checkpoint. When `stop` is set it ends after
+/// the step, or before the test; a test that has begun is finished.
 ///
 /// A run with checkpoints goes on where it stopped, with the same bits on a CPU as if it
 /// had not.
@@ -117,7 +118,7 @@ pub fn train(
     stop: &AtomicBool,
     observe: &mut dyn FnMut(TrainEvent),
 ) -> Result<TrainOutcome, TrainError> {
-    run.check_data(experiment)?;
+    RunDir::check_data(run.path(), experiment)?;
     let config = &experiment.config;
     let TrainingConfig { steps, .. } = config.training;
     let device = compute.device.clone().autodiff();
@@ -126,9 +127,9 @@ pub fn train(
     let state = newest_state(run, &model, config, observe)?;
     let first_step = state.step;
     // What was written after that checkpoint will be made again.
+    let metrics = MetricsLog::open(&run.metrics(), first_step)?;
     RunDir::forget_after(&run.best(), first_step)?;
     run.prune()?;
-    let metrics = MetricsLog::open(&run.metrics(), first_step)?;
     observe(TrainEvent::Started {
         step: first_step,
         steps,
@@ -173,6 +174,10 @@ pub fn train(
         return Ok(TrainOutcome::ImageEncoder { accuracy });
     }
     let (step, seconds) = (training.state.step, training.state.train_seconds);
+    // The last step is saved: a resume goes straight to the test.
+    if stop.load(Ordering::Relaxed) {
+        return Ok(TrainOutcome::Interrupted { step });
+    }
     let metrics = &mut training.metrics;
     final_test(experiment, run, step, seconds, compute, metrics, observe)
         .map(TrainOutcome::Finished)

@@ -175,7 +175,7 @@ pub(crate) struct EvaluateArgs {
     #[arg(long, value_enum, default_value_t = SplitName::Test)]
     pub(crate) split: SplitName,
     /// Episodes [default: as many as the run's own test].
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=MOST_EPISODES))]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(2..=MOST_EPISODES))]
     pub(crate) episodes: Option<u64>,
     /// A list of episodes that `episodes` wrote, in place of a split.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["split", "episodes"])]
@@ -217,7 +217,7 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(3..=1000))]
     pub(crate) episodes: u64,
     /// Episodes to count confusions and calibration on [default: as many as the run's own test].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_EPISODES))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=MOST_EPISODES))]
     pub(crate) test_episodes: Option<u64>,
     /// Folder of the page and its figures [default: RUN/explain].
     #[arg(long, value_name = "DIR")]

@@ -38,12 +38,19 @@ fn main() -> ExitCode {
         Command::Parity(args) => commands::parity::run(&args),
         Command::ImportTf(args) => commands::import_tf::run(&args),
     };
-    match outcome {
+    let code = match outcome {
         Ok(commands::Outcome::Done) => ExitCode::SUCCESS,
         Ok(commands::Outcome::Stopped(code)) => ExitCode::from(code),
         Err(error) => {
             progress::say(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
+    };
+    match progress::lost_line() {
+        Some(cause) => {
+            progress::say(&format!("error: cannot write to stdout: {cause}"));
+            ExitCode::FAILURE
+        }
+        None => code,
     }
 }

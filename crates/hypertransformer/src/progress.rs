@@ -1,6 +1,7 @@
 //! What a person sees while something runs, on stderr; results go to stdout.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use ht_train::TrainEvent;
@@ -15,9 +16,20 @@ pub(crate) fn say(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// Writes a line to stdout.
+/// What became of the first line that could not be written to stdout.
+static LOST_LINE: OnceLock<io::Error> = OnceLock::new();
+
+/// Writes a line to stdout; [`lost_line`] says whether one was lost.
 pub(crate) fn print(line: &str) {
-    let _ = writeln!(io::stdout(), "{line}");
+    if let Err(cause) = writeln!(io::stdout(), "{line}") {
+        LOST_LINE.get_or_init(|| cause);
+    }
+}
+
+/// Why stdout lacks a line, if it does. A reader that has read enough lacks none.
+pub(crate) fn lost_line() -> Option<&'static io::Error> {
+    let cause = LOST_LINE.get()?;
+    (cause.kind() != io::ErrorKind::BrokenPipe).then_some(cause)
 }
 
 /// Draws training: a bar on a terminal, a line now and then elsewhere.

@@ -51,6 +51,73 @@ fn whatever_write_fails_a_bundle_is_left() {
     }
 }
 
+/// Stopped between the two renames.
+#[test]
+fn a_bundle_that_was_moved_aside_takes_its_name_again() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let folder = parent.path().join("cnn");
+    let bundle = sample::paper(5);
+    bundle.write(&folder).expect("a folder");
+    fs::rename(&folder, parent.path().join(".cnn.replaced")).expect("moved");
+    assert_eq!(Bundle::read(&folder).expect("a bundle"), bundle);
+    assert!(folder.is_dir());
+    // While another process is between them, it is not ours to put right.
+    let _lock = Bundle::lock(&folder).expect("free");
+    fs::rename(&folder, parent.path().join(".cnn.replaced")).expect("moved");
+    let error = Bundle::read(&folder).expect_err("elsewhere").to_string();
+    assert!(error.contains("another process"), "{error}");
+    assert!(!folder.exists());
+}
+
+#[test]
+fn two_never_write_one_bundle() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let folder = parent.path().join("cnn");
+    let lock = Bundle::lock(&folder).expect("free");
+    let error = sample::paper(5).write(&folder).expect_err("taken");
+    let error = error.to_string();
+    assert!(
+        error.contains("cnn: it is being written by another process"),
+        "{error}"
+    );
+    sample::paper(4).write_locked(&lock).expect("ours");
+    drop(lock);
+    sample::paper(5).write(&folder).expect("free again");
+    // Whoever comes first, a bundle is left, and each has written it or said that it has not.
+    let results = std::thread::scope(|scope| {
+        let writers = [3, 4, 5, 3].map(|n_labels| {
+            let folder = &folder;
+            scope.spawn(move || {
+                sample::paper(n_labels)
+                    .write(folder)
+                    .map_err(|e| e.to_string())
+            })
+        });
+        writers.map(|writer| writer.join().expect("no panic"))
+    });
+    assert!(results.iter().any(Result::is_ok), "{results:?}");
+    let is_taken = |error: &String| error.contains("another process");
+    assert!(
+        results
+            .iter()
+            .all(|result| result.as_ref().err().is_none_or(is_taken)),
+        "{results:?}"
+    );
+    Bundle::read(&folder).expect("a bundle is left");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_link_to_a_bundle_keeps_its_name() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let (folder, link) = (parent.path().join("cnn"), parent.path().join("link"));
+    sample::paper(5).write(&folder).expect("a folder");
+    std::os::unix::fs::symlink("cnn", &link).expect("linked");
+    sample::paper(4).write(&link).expect("where it leads");
+    assert!(link.symlink_metadata().expect("there").is_symlink());
+    assert_eq!(Bundle::read(&folder).expect("whole").cnn.n_labels(), 4);
+}
+
 #[test]
 fn other_weights_do_not_verify() {
     let mut bundle = sample::paper(5);
@@ -130,11 +197,11 @@ fn refused(change: impl Fn(&str) -> String) -> String {
 #[test]
 fn a_wrong_manifest_says_what_is_wrong() {
     for (from, to, expected) in [
-        ("\"format\": 1", "\"format\": 2", "newer hypertransformer"),
-        ("\"format\": 1", "\"format\": 0", "expected 1 to 1"),
+        ("\"format\": 2", "\"format\": 3", "newer hypertransformer"),
+        ("\"format\": 2", "\"format\": 0", "expected 1 to 2"),
         (
-            "\"format\": 1",
-            "\"format\": 1, \"colours\": 3",
+            "\"format\": 2",
+            "\"format\": 2, \"colours\": 3",
             "unknown field `colours`",
         ),
         (
@@ -148,9 +215,9 @@ fn a_wrong_manifest_says_what_is_wrong() {
             "temperature: inf",
         ),
         (
-            "\"threshold\": 0.5",
-            "\"threshold\": 1.5",
-            "rejection.threshold",
+            "\"most_doubt\": 0.5",
+            "\"most_doubt\": 1.5",
+            "rejection.most_doubt",
         ),
         (
             "\"false_accept_rate\": 0.05",

@@ -71,6 +71,7 @@ fn check_metadata(bundle: &Bundle, text: &[u8]) {
     assert_eq!(preprocessing, bundle.manifest.preprocessing);
     assert_eq!(entry("temperature"), "1.25");
     assert_eq!(entry("rejection_threshold"), "0.5");
+    assert_eq!(entry("rejection_most_doubt"), "0.5");
     assert_eq!(entry("generator"), "drawn numbers");
 }
 

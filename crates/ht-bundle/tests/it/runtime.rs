@@ -124,7 +124,7 @@ fn a_device_file_knows_its_labels_and_how_far_to_believe() {
     assert_eq!(labels, expected);
     assert_eq!(cnn.precision(), ht_runtime::Precision::Int8);
     assert!(cnn.is_inverted());
-    assert_eq!((cnn.temperature(), cnn.rejection()), (1.25, Some(0.5)));
+    assert_eq!((cnn.temperature(), cnn.most_doubt()), (1.25, Some(0.5)));
 
     let mut probabilities = [1.0, 3.0, -80.0, 2.0, 0.0];
     let logits = probabilities;
@@ -141,6 +141,36 @@ fn a_device_file_knows_its_labels_and_how_far_to_believe() {
     assert_eq!((decision.label, decision.is_accepted), (1, true));
     let unsure = cnn.decide(&[0.2, 0.1, 0.4, 0.2, 0.1]);
     assert_eq!((unsure.label, unsure.is_accepted), (2, false));
+}
+
+/// With two classes a threshold can be nearer to 1 than float32 can say.
+#[test]
+fn what_float32_takes_for_certain_can_be_rejected() {
+    let mut bundle = sample::paper(2);
+    let rejection = bundle.manifest.rejection.as_mut().expect("a limit");
+    rejection.most_doubt = 2e-8;
+    let file = bundle.device_file(Precision::Float32).expect("a network");
+    let cnn = ht_runtime::Cnn::parse(&file).expect("a device file");
+    for (gap, is_accepted) in [(17.0, false), (18.0, true)] {
+        let mut probabilities = [0.0, gap * cnn.temperature()];
+        cnn.probabilities(&mut probabilities);
+        let decision = cnn.decide(&probabilities);
+        assert_eq!((decision.label, decision.probability), (1, 1.0));
+        assert_eq!(decision.is_accepted, is_accepted, "{}", decision.doubt);
+    }
+}
+
+/// What was written before the doubt was.
+#[test]
+fn a_device_file_of_version_1_has_the_probability_itself() {
+    let mut bundle = sample::paper(5);
+    let rejection = bundle.manifest.rejection.as_mut().expect("a limit");
+    rejection.most_doubt = 0.75;
+    let mut file = bundle.device_file(Precision::Float32).expect("a network");
+    file[8] = 1;
+    file[28..32].copy_from_slice(&0.25f32.to_le_bytes());
+    let cnn = ht_runtime::Cnn::parse(&file).expect("a device file");
+    assert_eq!(cnn.most_doubt(), Some(0.75));
 }
 
 #[test]
@@ -190,7 +220,7 @@ fn other_versions_and_files_say_so() {
             .to_string()
     };
     assert!(error(&|file| file[0] = b'h').contains("HTCNN"));
-    assert!(error(&|file| file[8] = 2).contains("version 2, expected 1"));
+    assert!(error(&|file| file[8] = 3).contains("version 3, expected at most 2"));
     assert!(error(&|file| file.push(0)).contains("expected"));
     assert!(error(&|file| file.truncate(20)).contains("ends at byte 20"));
     assert!(error(&|file| file[12] = 5).contains("channels of an image at byte 12"));

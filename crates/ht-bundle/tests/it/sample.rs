@@ -144,7 +144,7 @@ pub(crate) fn bundle(cnn: Cnn, n_golden: usize) -> Bundle {
         },
         temperature: 1.25,
         rejection: Some(Rejection {
-            threshold: 0.5,
+            most_doubt: 0.5,
             false_accept_rate: 0.05,
             measured_on: "drawn numbers".to_owned(),
         }),

@@ -117,6 +117,48 @@ fn impossible_episodes_say_why() {
 }
 
 #[test]
+fn sizes_whose_sums_are_no_numbers_are_too_large_too() {
+    let images = images(60, 12);
+    let config = SplitConfig::Seed {
+        seed: 0,
+        validation: 6,
+        test: 20,
+    };
+    let split = ClassSplit::new(&config, &images).expect("enough classes");
+    let size = |shots, queries, per_class, distractors| EpisodeSpec {
+        unlabelled: Unlabelled {
+            per_class,
+            distractors,
+        },
+        ..EpisodeSpec::new(5, shots, queries)
+    };
+    let whole_class = EpisodeSpec {
+        query_pool: QueryPool::WholeClass,
+        ..size(usize::MAX, 1, 1, 0)
+    };
+    let divided = EpisodeSpec {
+        division: Some(Division {
+            labelled: 0.5,
+            seed: 0,
+        }),
+        ..size(usize::MAX, 2, 0, 0)
+    };
+    let images_of_class = "images, but an episode takes";
+    for (spec, expected) in [
+        (size(usize::MAX, 2, 0, 0), images_of_class),
+        (size(usize::MAX - 1, 1, 2, 0), images_of_class),
+        (size(1, 1, usize::MAX, 0), images_of_class),
+        (whole_class, images_of_class),
+        (divided, "in its labelled part"),
+        (size(1, 1, 1, usize::MAX), "distractors"),
+    ] {
+        let sampler = EpisodeSampler::new(images.clone(), split.clone(), spec, ClassRotation::None);
+        let error = sampler.expect_err(expected).to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
 fn turned_classes_count_four_times_in_training_only() {
     let shape = ImageShape {
         channels: 1,

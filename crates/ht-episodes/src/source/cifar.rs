@@ -1,12 +1,13 @@
 //! CIFAR-FS and FC100: two ways to divide CIFAR-100's classes into 64 / 16 / 20 and
 //! 60 / 20 / 20, 600 colour pictures each, 32 x 32.
 
-use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use ht_files::bounded;
+
 use super::decode::{fit_raw, raw_len};
-use super::{folder, official, pickle};
+use super::folder::{self, ClassFiles};
+use super::{official, pickle};
 use crate::{EpisodeError, ImageClass, ImageSet, ImageShape, Split};
 
 /// Subfolders that other libraries keep CIFAR-FS in.
@@ -38,7 +39,7 @@ pub(super) fn load_cifar_fs(root: &Path, shape: ImageShape) -> Result<ImageSet, 
             {
                 read_pickles(&files, shape)?
             } else if let Some(folders) = official::find_parts(&place, str::to_owned)? {
-                official::read_folders(&folders, shape)?
+                official::read_folders(&place, &folders, shape)?
             } else {
                 continue;
             };
@@ -76,25 +77,21 @@ fn read_lists(
     let mut classes = Vec::new();
     for (split, list) in lists {
         let bad = |cause: String| EpisodeError::unreadable(list, cause);
-        let mut text = String::new();
-        fs::File::open(list)
-            .and_then(|file| file.take(MAX_LIST_BYTES).read_to_string(&mut text))
-            .map_err(|cause| bad(cause.to_string()))?;
+        let text = bounded::read_text(list, MAX_LIST_BYTES)?;
         for name in text.lines().map(str::trim).filter(|name| !name.is_empty()) {
             if !official::is_plain_name(name) {
                 return Err(bad(format!(
                     "{name:?}, expected the name of a folder in data/"
                 )));
             }
-            let mut found = Vec::new();
-            folder::find_classes(data, &data.join(name), 0, &mut found)?;
-            let (name, files) = found
-                .pop()
-                .ok_or_else(|| bad(format!("class {name} has no PNG or JPEG image in data/")))?;
-            classes.push(folder::read_class(name, Some(*split), &files, shape)?);
+            classes.push(ClassFiles {
+                name: name.to_owned(),
+                official: Some(*split),
+                files: folder::find_class(data, name)?,
+            });
         }
     }
-    Ok(classes)
+    folder::read_classes(data, classes, shape)
 }
 
 fn read_pickles(

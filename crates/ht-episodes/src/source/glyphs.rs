@@ -8,6 +8,7 @@
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
+use super::decode::check_fitted;
 use crate::{EpisodeError, ImageClass, ImageSet, ImageShape, random};
 
 /// Sizes of the built-in set.
@@ -48,6 +49,20 @@ pub(super) fn draw_set(config: &GlyphsConfig) -> Result<ImageSet, EpisodeError> 
             });
         }
     }
+    let shape = ImageShape {
+        channels: 1,
+        height: image_size,
+        width: image_size,
+    };
+    // Each of the numbers may be large, but not all at once.
+    if check_fitted(classes.saturating_mul(samples), shape).is_err() {
+        return Err(EpisodeError::BadNumber {
+            key: "data.classes",
+            value: classes,
+            expected: "at most 32 GiB of images: lower data.classes, data.samples or \
+                       data.image_size",
+        });
+    }
     let classes = (0..classes)
         .map(|class| {
             let mut rng = random::stream(seed, "glyph", class as u64, 0);
@@ -65,11 +80,6 @@ pub(super) fn draw_set(config: &GlyphsConfig) -> Result<ImageSet, EpisodeError> 
             }
         })
         .collect();
-    let shape = ImageShape {
-        channels: 1,
-        height: image_size,
-        width: image_size,
-    };
     ImageSet::new(shape, classes)
 }
 
@@ -216,6 +226,21 @@ mod tests {
         assert_ne!(
             few.image(0, 0),
             draw_set(&config(3, 2)).expect("valid").image(0, 0)
+        );
+    }
+
+    #[test]
+    fn sizes_that_fill_the_memory_together_are_refused_before_drawing() {
+        let large = GlyphsConfig {
+            classes: 100_000,
+            samples: 100_000,
+            image_size: 1024,
+            seed: 1,
+        };
+        let error = draw_set(&large).expect_err("petabytes").to_string();
+        assert!(
+            error.contains("data.classes is 100000") && error.contains("32 GiB"),
+            "{error}"
         );
     }
 

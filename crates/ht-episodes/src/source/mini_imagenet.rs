@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::archive::open_table;
 use super::decode::{check_fitted, fit_raw, raw_len};
-use super::{cache, folder, official, pickle};
+use super::folder::{self, ClassFiles};
+use super::{cache, official, pickle};
 use crate::{EpisodeError, ImageClass, ImageSet, ImageShape, Split};
 
 const EXPECTED: &str = "mini-imagenet-cache-{train,val,test}.pkl, or {train,val,test}.csv with \
@@ -40,11 +41,13 @@ pub(super) fn load(root: &Path, shape: ImageShape) -> Result<ImageSet, EpisodeEr
                 classes.extend(of_part);
             }
         } else if let Some(tables) = official::find_parts(&place, |part| format!("{part}.csv"))? {
+            let mut files = Vec::new();
             for (split, path) in tables {
-                classes.extend(read_table(&path, &place.join("images"), split, shape)?);
+                files.extend(read_table(&path, &place.join("images"), split)?);
             }
+            classes = folder::read_classes(&place, files, shape)?;
         } else if let Some(folders) = official::find_parts(&place, str::to_owned)? {
-            classes = official::read_folders(&folders, shape)?;
+            classes = official::read_folders(&place, &folders, shape)?;
         } else if let Some(found) = cache::find(&place, "miniimagenet")? {
             classes = cache::read_official(&found, CLASSES, shape)?;
         } else {
@@ -109,12 +112,7 @@ fn read_pickle(path: &Path, split: Split, shape: ImageShape) -> Result<Vec<Image
 }
 
 /// Reads a table with the columns `filename,label` or `image_name,class_name`.
-fn read_table(
-    path: &Path,
-    images: &Path,
-    split: Split,
-    shape: ImageShape,
-) -> Result<Vec<ImageClass>, EpisodeError> {
+fn read_table(path: &Path, images: &Path, split: Split) -> Result<Vec<ClassFiles>, EpisodeError> {
     let bad = |cause: String| EpisodeError::unreadable(path, cause);
     let bad_row = |cause: csv::Error| EpisodeError::unreadable(path, cause);
     let mut reader = open_table(path)?;
@@ -146,8 +144,10 @@ fn read_table(
     if classes.is_empty() {
         return Err(bad("a table without rows".to_owned()));
     }
-    classes
-        .into_iter()
-        .map(|(name, files)| folder::read_class(name, Some(split), &files, shape))
-        .collect()
+    let of_class = |(name, files)| ClassFiles {
+        name,
+        official: Some(split),
+        files,
+    };
+    Ok(classes.into_iter().map(of_class).collect())
 }

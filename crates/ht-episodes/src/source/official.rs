@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::decode::{check_fitted, check_images};
-use super::folder;
+use super::folder::{self, ClassFiles};
 use crate::{EpisodeError, ImageClass, ImageSet, ImageShape, Split};
 
 /// Labels number classes; a larger one is no label.
@@ -53,26 +53,28 @@ pub(super) fn find_parts(
     }
 }
 
-/// Reads the class folders of each part.
+/// Reads the class folders of each part, which lie in `place`.
 pub(super) fn read_folders(
+    place: &Path,
     parts: &[(Split, PathBuf)],
     shape: ImageShape,
 ) -> Result<Vec<ImageClass>, EpisodeError> {
     let mut classes = Vec::new();
     for (split, root) in parts {
-        let mut found = Vec::new();
-        folder::find_classes(root, root, 1, &mut found)?;
+        let found = folder::find_classes(root, 1)?.classes;
         if found.is_empty() {
             return Err(EpisodeError::unreadable(
                 root,
                 "no class folder with PNG or JPEG images",
             ));
         }
-        for (name, files) in found {
-            classes.push(folder::read_class(name, Some(*split), &files, shape)?);
-        }
+        classes.extend(found.into_iter().map(|(name, files)| ClassFiles {
+            name,
+            official: Some(*split),
+            files,
+        }));
     }
-    Ok(classes)
+    folder::read_classes(place, classes, shape)
 }
 
 /// Classes of pictures with a label each, named by part and label and, where known, in words.

@@ -4,8 +4,7 @@
 //! on white paper, 105 x 105. Images become bright ink on black, resized by Lanczos.
 
 use std::borrow::Cow;
-use std::fs;
-use std::io::{Cursor, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, GrayImage};
@@ -24,6 +23,11 @@ const EXPECTED: &str = "images_background.npz and images_evaluation.npz, or \
 /// Subfolders that other libraries keep the set in.
 const PLACES: [&str; 4] = ["", "omniglot", "omniglot-py", "python"];
 
+/// The files of the set without their endings, in their official order.
+const BACKGROUND: &str = "images_background";
+const SMALL_BACKGROUNDS: [&str; 2] = ["images_background_small1", "images_background_small2"];
+const EVALUATION: &str = "images_evaluation";
+
 /// Drawings are tiny; one that is not is no drawing.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 const MAX_SIDE: usize = 1024;
@@ -36,9 +40,10 @@ pub(super) fn load(root: &Path, shape: ImageShape) -> Result<ImageSet, EpisodeEr
         let npz = files_named(&place, "npz");
         if !npz.is_empty() {
             let mut classes = Vec::new();
-            for file in npz {
-                read_npz(&file, shape, &mut classes)?;
+            for file in &npz {
+                read_npz(file, shape, &mut classes)?;
             }
+            check_both(&place, &npz)?;
             rename(&mut classes, &place.join("classes.csv"))?;
             return ImageSet::new(shape, classes);
         }
@@ -47,9 +52,10 @@ pub(super) fn load(root: &Path, shape: ImageShape) -> Result<ImageSet, EpisodeEr
         let archives = files_named(&place, "zip");
         if !archives.is_empty() {
             let mut classes = Vec::new();
-            for file in archives {
-                read_zip(&file, shape, &mut classes)?;
+            for file in &archives {
+                read_zip(file, shape, &mut classes)?;
             }
+            check_both(&place, &archives)?;
             return ImageSet::new(shape, classes);
         }
     }
@@ -66,37 +72,55 @@ pub(super) fn load(root: &Path, shape: ImageShape) -> Result<ImageSet, EpisodeEr
     })
 }
 
-/// The two sets' files in their official order: background before evaluation.
+/// The sets' files in their official order: background before evaluation. Files of other names, as a
+/// second download has them, are none: they would hold the same characters again.
 fn files_named(place: &Path, extension: &str) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(place) else {
-        return Vec::new();
+    let file = |stem: &str| {
+        let path = place.join(format!("{stem}.{extension}"));
+        path.symlink_metadata().is_ok().then_some(path)
     };
-    let mut files: Vec<PathBuf> = entries
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| {
-            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-            let known = stem.starts_with("images_background") || stem == "images_evaluation";
-            known && path.extension().is_some_and(|end| end == extension)
-        })
-        .collect();
-    files.sort();
     // The small background archives repeat characters of the large one.
-    if files.iter().any(|file| {
-        file.file_stem()
-            .is_some_and(|stem| stem == "images_background")
-    }) {
-        files.retain(|file| {
-            let stem = file.file_stem().unwrap_or_default().to_string_lossy();
-            !stem.starts_with("images_background_small")
-        });
-    }
+    let mut files = match file(BACKGROUND) {
+        Some(background) => vec![background],
+        None => SMALL_BACKGROUNDS.into_iter().filter_map(file).collect(),
+    };
+    files.extend(file(EVALUATION));
     files
+}
+
+/// Refuses one of the two parts without the other: a seeded split of fewer classes is another one,
+/// and a model would be tested on classes that it was trained on. A small background is asked for
+/// by name and may stand alone.
+fn check_both(place: &Path, found: &[PathBuf]) -> Result<(), EpisodeError> {
+    let is_there = |part: &str| {
+        let mut stems = found.iter().filter_map(|path| path.file_stem());
+        stems.any(|stem| stem == part)
+    };
+    let (missing, there) = match (is_there(BACKGROUND), is_there(EVALUATION)) {
+        (true, false) => (EVALUATION, BACKGROUND),
+        (false, true) if !SMALL_BACKGROUNDS.into_iter().any(is_there) => (BACKGROUND, EVALUATION),
+        _ => return Ok(()),
+    };
+    let extension = found.iter().find_map(|path| path.extension());
+    let named = |stem: &str| match extension {
+        Some(extension) => Path::new(stem).with_extension(extension),
+        None => PathBuf::from(stem),
+    };
+    let cause = format!(
+        "it is not there, but {} is: expected both",
+        named(there).display()
+    );
+    Err(EpisodeError::unreadable(place.join(named(missing)), cause))
 }
 
 /// Gives the rows of the npz files the names in the `classes.csv` that may lie beside them.
 fn rename(classes: &mut [ImageClass], path: &Path) -> Result<(), EpisodeError> {
     #[derive(Deserialize)]
-    struct Row {
+    struct Named {
+        /// Its place, if the table tells it.
+        row: Option<usize>,
+        /// `background` or `evaluation`, if the table tells it.
+        set: Option<String>,
         alphabet: String,
         character: String,
     }
@@ -107,7 +131,7 @@ fn rename(classes: &mut [ImageClass], path: &Path) -> Result<(), EpisodeError> {
     let rows = open_table(path)?
         .into_deserialize()
         .take(MAX_DRAWINGS)
-        .collect::<Result<Vec<Row>, _>>()
+        .collect::<Result<Vec<Named>, _>>()
         .map_err(bad)?;
     if rows.len() != classes.len() {
         let cause = format!(
@@ -117,15 +141,23 @@ fn rename(classes: &mut [ImageClass], path: &Path) -> Result<(), EpisodeError> {
         );
         return Err(EpisodeError::unreadable(path, cause));
     }
-    for (
-        class,
-        Row {
-            alphabet,
-            character,
-        },
-    ) in classes.iter_mut().zip(rows)
-    {
-        class.name = format!("{alphabet}/{character}");
+    for (place, (class, row)) in classes.iter_mut().zip(rows).enumerate() {
+        // The first line is the heading.
+        let bad =
+            |cause: String| EpisodeError::unreadable(path, format!("line {}: {cause}", place + 2));
+        if let Some(found) = row.row.filter(|&found| found != place) {
+            let cause = format!("row {found}, expected {place}: the rows are not in their order");
+            return Err(bad(cause));
+        }
+        let drawn = class.name.trim_start_matches("images_");
+        let is_of = |set: &String| drawn.starts_with(set.trim_start_matches("images_"));
+        if let Some(set) = row.set.filter(|set| !is_of(set)) {
+            let (file, _) = class.name.rsplit_once('/').unwrap_or_default();
+            return Err(bad(format!(
+                "set {set:.80}, but its drawings are of {file}.npz"
+            )));
+        }
+        class.name = format!("{}/{}", row.alphabet, row.character);
     }
     Ok(())
 }
@@ -213,6 +245,7 @@ fn read_zip(
         return Err(bad("no PNG image in the archive".to_owned()));
     }
     check_fitted(names.len(), shape).map_err(bad)?;
+    let first = classes.len();
     for name in names {
         let mut bytes = Vec::new();
         archive
@@ -221,14 +254,14 @@ fn read_zip(
             .take(MAX_FILE_BYTES)
             .read_to_end(&mut bytes)
             .map_err(|cause| bad(format!("{name}: {cause}")))?;
-        let image =
-            decode_small(Cursor::new(bytes)).map_err(|cause| bad(format!("{name}: {cause}")))?;
+        let image = decode_small(&bytes).map_err(|cause| bad(format!("{name}: {cause}")))?;
         let class = class_of(&name).ok_or_else(|| {
             bad(format!(
                 "{name}, expected <set>/<Alphabet>/<character>/<file>.png"
             ))
         })?;
-        if classes.last().is_none_or(|last| last.name != class) {
+        let of_file = &classes[first..];
+        if of_file.last().is_none_or(|last| last.name != class) {
             classes.push(ImageClass {
                 name: class,
                 pixels: Vec::new(),
@@ -252,7 +285,7 @@ fn class_of(path: &str) -> Option<String> {
 
 /// Reads folders as the archives unpack to, with or without the two sets' folders.
 fn read_folders(place: &Path, shape: ImageShape) -> Result<Vec<ImageClass>, EpisodeError> {
-    let sets: Vec<PathBuf> = ["images_background", "images_evaluation"]
+    let sets: Vec<PathBuf> = [BACKGROUND, EVALUATION]
         .iter()
         .map(|set| place.join(set))
         .filter(|set| set.is_dir())
@@ -260,24 +293,28 @@ fn read_folders(place: &Path, shape: ImageShape) -> Result<Vec<ImageClass>, Epis
     let roots = if sets.is_empty() {
         vec![place.to_owned()]
     } else {
+        check_both(place, &sets)?;
         sets
     };
-    let mut classes = Vec::new();
+    let mut found = Vec::new();
     for root in roots {
-        let mut found = Vec::new();
-        folder::find_classes(&root, &root, 2, &mut found)?;
-        for (name, files) in found.into_iter().filter(|(name, _)| name.contains('/')) {
-            let mut pixels = Vec::new();
-            for file in files {
-                let image = decode_file(&file)?;
-                pixels.extend(invert_and_prepare(&image, shape));
-            }
-            classes.push(ImageClass {
-                name,
-                pixels,
-                official: None,
-            });
+        found.extend(folder::find_classes_among_others(&root, 2)?.classes);
+    }
+    found.retain(|(name, _)| name.contains('/'));
+    let n_drawings = found.iter().map(|(_, files)| files.len()).sum();
+    check_fitted(n_drawings, shape).map_err(|cause| EpisodeError::unreadable(place, cause))?;
+    let mut classes = Vec::new();
+    for (name, files) in found {
+        let mut pixels = Vec::new();
+        for file in files {
+            let image = decode_file(&file)?;
+            pixels.extend(invert_and_prepare(&image, shape));
         }
+        classes.push(ImageClass {
+            name,
+            pixels,
+            official: None,
+        });
     }
     Ok(classes)
 }

@@ -1,7 +1,7 @@
 //! tieredImageNet as people have it: pickled PNG pictures, blue-green-red arrays, the released
 //! code's chunks. 351 / 97 / 160 classes of colour pictures, 84 x 84.
 
-use std::io::{Cursor, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::archive::{check_claim, open_archive, open_array};
@@ -92,7 +92,7 @@ fn read_pngs(
     check_count(files.len(), labels).map_err(bad)?;
     let picture = |index: usize| {
         let file = std::mem::replace(&mut files[index], pickle::NOTHING);
-        let image = pickle::bytes(file).and_then(|bytes| decode_small(Cursor::new(bytes)));
+        let image = pickle::bytes(file).and_then(|bytes| decode_small(&bytes));
         let image = image.map_err(|cause| format!("picture {index}: {cause}"))?;
         Ok(fit(&image, shape))
     };

@@ -150,6 +150,12 @@ fn damaged_files_are_refused() {
         &["test.txt", "../splits"],
     );
     refused(&CIFAR_FS, with_list("nothing\n"), &["nothing"]);
+    let long = |root: &Path| {
+        write_lists(root);
+        let spaces = " ".repeat((1 << 20) + 1);
+        write(root, "cifar100/splits/bertinetto/test.txt", spaces);
+    };
+    refused(&CIFAR_FS, long, &["test.txt", "expected at most 1048576"]);
     refused(
         &CIFAR_FS,
         with_list("apple\n"),

@@ -6,6 +6,7 @@ mod mini_imagenet;
 mod npy_cache;
 mod pickle_writer;
 mod pictures;
+mod sizes;
 mod tiered_imagenet;
 
 use std::collections::BTreeMap;
@@ -116,9 +117,10 @@ fn write_npz(root: &Path) {
         archive.write_all(&array).expect("written");
         archive.finish().expect("finished");
     }
-    let mut rows = vec!["row,alphabet,character".to_owned()];
-    for (row, (_, alphabet, character)) in CHARACTERS.into_iter().enumerate() {
-        rows.push(format!("{row},{alphabet},{character}"));
+    let mut rows = vec!["row,set,alphabet,character".to_owned()];
+    for (row, (set, alphabet, character)) in CHARACTERS.into_iter().enumerate() {
+        let set = set.trim_start_matches("images_");
+        rows.push(format!("{row},{set},{alphabet},{character}"));
     }
     fs::write(root.join("classes.csv"), rows.join("\n")).expect("written");
 }
@@ -160,17 +162,93 @@ fn omniglot_is_the_same_from_npz_archives_and_folders() {
 }
 
 #[test]
-fn names_must_fit_the_rows() {
+fn copies_of_the_archives_are_not_read() {
     let folder = TempDir::new().expect("temporary folder");
-    write_npz(folder.path());
-    fs::remove_file(folder.path().join("images_background.npz")).expect("removed");
-    let error = OMNIGLOT
-        .load(Some(folder.path()))
-        .expect_err("5 names for 2 classes");
-    let error = error.to_string();
+    write_archives(folder.path());
+    for copy in [
+        "images_background (1).zip",
+        "images_background-old.zip",
+        "images_background_small1.zip",
+        "images_background_small3.zip",
+        "images_background (1).npz",
+    ] {
+        let original = folder.path().join("images_background.zip");
+        fs::copy(original, folder.path().join(copy)).expect("copied");
+    }
+    let set = OMNIGLOT.load(Some(folder.path())).expect("loads");
+    assert_eq!(set.n_classes(), CHARACTERS.len());
+}
+
+#[test]
+fn small_archives_stand_in_for_the_large_one_and_share_no_class() {
+    let folder = TempDir::new().expect("temporary folder");
+    write_archives(folder.path());
+    let file = |name: &str| folder.path().join(format!("images_background{name}.zip"));
+    fs::copy(file(""), file("_small1")).expect("copied");
+    fs::rename(file(""), file("_small2")).expect("renamed");
+    let load = || OMNIGLOT.load(Some(folder.path()));
+    let error = load().expect_err("each class is there twice").to_string();
     assert!(
-        error.contains("classes.csv") && error.contains("hold 2"),
+        error.contains("class Angelic/character01") && error.contains("twice"),
         "{error}"
+    );
+    fs::remove_file(file("_small1")).expect("removed");
+    assert_eq!(load().expect("loads").n_classes(), CHARACTERS.len());
+}
+
+/// The error of a folder that `write` has filled.
+fn refused(write: impl FnOnce(&Path)) -> String {
+    let folder = TempDir::new().expect("temporary folder");
+    write(folder.path());
+    let loaded = OMNIGLOT.load(Some(folder.path()));
+    loaded.expect_err("refused").to_string()
+}
+
+#[test]
+fn one_part_of_the_set_is_another_set() {
+    let layouts: [fn(&Path); 3] = [write_npz, write_archives, write_folders];
+    let parts = ["images_background", "images_evaluation"];
+    for (write, ending) in layouts.into_iter().zip([".npz", ".zip", ""]) {
+        for (missing, there) in [(parts[0], parts[1]), (parts[1], parts[0])] {
+            let missing = format!("{missing}{ending}");
+            let error = refused(|root| {
+                write(root);
+                fs::rename(root.join(&missing), root.join("elsewhere")).expect("moved");
+            });
+            let expected = format!("{missing}: it is not there, but {there}{ending} is");
+            assert!(error.contains(&expected), "{error}");
+        }
+    }
+}
+
+#[test]
+fn names_must_fit_the_rows() {
+    let changed = |change: fn(&str) -> String, expected: &str| {
+        let error = refused(|root| {
+            write_npz(root);
+            let path = root.join("classes.csv");
+            let text = fs::read_to_string(&path).expect("text");
+            fs::write(path, change(&text)).expect("written");
+        });
+        assert!(
+            error.contains("classes.csv") && error.contains(expected),
+            "{error}"
+        );
+    };
+    changed(
+        |text| text.lines().take(5).collect::<Vec<_>>().join("\n"),
+        "names 4 classes, but the npz files hold 5",
+    );
+    let shuffled = |text: &str| {
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.swap(2, 3);
+        lines.join("\n")
+    };
+    changed(shuffled, "line 3: row 2, expected 1");
+    let other_set = |text: &str| text.replace("3,evaluation", "3,background");
+    changed(
+        other_set,
+        "line 5: set background, but its drawings are of images_evaluation.npz",
     );
 }
 

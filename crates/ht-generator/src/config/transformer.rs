@@ -64,7 +64,8 @@ pub enum LastBlock {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Size {
-    /// A fraction of the token width D, rounded up to a multiple of the heads.
+    /// A fraction of the token width D: its whole columns, at least one, and as many more as make a
+    /// multiple of the heads.
     Fraction(f64),
     /// A number of columns.
     Absolute(usize),
@@ -74,7 +75,10 @@ impl Size {
     /// The number of columns for token width `d`.
     pub fn resolve(self, d: usize, heads: usize) -> usize {
         match self {
-            Self::Fraction(fraction) => ((d as f64 * fraction) as usize).next_multiple_of(heads),
+            Self::Fraction(fraction) => {
+                let columns = (d as f64 * fraction) as usize;
+                columns.max(1).next_multiple_of(heads)
+            }
             Self::Absolute(columns) => columns,
         }
     }
@@ -175,10 +179,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fractions_are_rounded_up_to_whole_heads() {
+    fn fractions_become_whole_heads() {
         assert_eq!(Size::Fraction(1.0).resolve(80, 2), 80);
         assert_eq!(Size::Fraction(0.5).resolve(433, 8), 216);
         assert_eq!(Size::Fraction(0.5).resolve(105, 8), 56);
+        assert_eq!(Size::Fraction(0.5).resolve(81, 2), 40);
+        assert_eq!(Size::Fraction(0.01).resolve(80, 2), 2);
+        assert_eq!(Size::Fraction(0.01).resolve(80, 1), 1);
         assert_eq!(Size::Absolute(64).resolve(433, 8), 64);
     }
 }

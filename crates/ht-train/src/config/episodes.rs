@@ -55,6 +55,23 @@ pub struct UnlabelledConfig {
 }
 
 impl EpisodesConfig {
+    /// The episodes' size in words: `20-way 5-shot`, or from which to which.
+    pub fn size(&self) -> String {
+        let (ways, shots) = (self.ways, self.shots);
+        let Some(irregular) = self.irregular else {
+            return format!("{ways}-way {shots}-shot");
+        };
+        let range = |least: usize, most: usize| {
+            if least == most {
+                most.to_string()
+            } else {
+                format!("{least}- to {most}")
+            }
+        };
+        let ways = range(irregular.min_ways, irregular.max_ways.unwrap_or(ways));
+        format!("{ways}-way {}-shot", range(irregular.min_shots, shots))
+    }
+
     /// The training episodes.
     pub fn train_spec(&self) -> EpisodeSpec {
         self.spec(self.queries, |unlabelled| unlabelled.train)

@@ -17,15 +17,17 @@ impl std::str::FromStr for Override {
         let (key, value) = text
             .split_once('=')
             .ok_or_else(|| format!("{text:?} has no '=', expected key=value"))?;
-        let value = value.trim();
-        let parsed = format!("value = {value}")
-            .parse::<Table>()
-            .ok()
-            .and_then(|mut table| table.remove("value"));
-        Ok(Self {
-            key: key.trim().to_owned(),
-            value: parsed.unwrap_or_else(|| Value::String(value.to_owned())),
-        })
+        let (key, value) = (key.trim().to_owned(), value.trim());
+        let mut parsed = format!("value = {value}").parse::<Table>();
+        let n_values = parsed.as_ref().map_or(1, Table::len);
+        let of_toml = parsed.as_mut().ok().and_then(|table| table.remove("value"));
+        if n_values > 1 || (of_toml.is_none() && value.contains('\n')) {
+            return Err(format!(
+                "{text:?} holds more than a value, expected another --set for each key"
+            ));
+        }
+        let value = of_toml.unwrap_or_else(|| Value::String(value.to_owned()));
+        Ok(Self { key, value })
     }
 }
 

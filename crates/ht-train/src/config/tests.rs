@@ -254,6 +254,12 @@ fn wrong_keys_and_values_are_named() {
     check(&["training.steps=many"], &["--set training.steps", "many"]);
     check(&["data.image_sise=28"], &["image_sise", "data.image_size"]);
     check(&["training.steps=0"], &["training.steps", "at least 1"]);
+    for n_episodes in ["0", "10000000000000"] {
+        check(
+            &[&format!("training.meta_batch={n_episodes}")],
+            &["training.meta_batch", n_episodes, "1 to 1000000"],
+        );
+    }
     check(
         &["schedule.learning_rate=-1.0"],
         &["schedule.learning_rate"],
@@ -310,6 +316,22 @@ fn a_class_head_is_trained_or_not_there() {
             error.contains("is 5, expected the number of training classes"),
             "{error}"
         );
+    }
+}
+
+#[test]
+fn an_override_is_one_value_and_a_name_one_line() {
+    for text in ["episodes.shots=1\nqueries=3", "name=a\nb", "seed=1\n[x]"] {
+        let error = text.parse::<Override>().expect_err("two lines");
+        assert!(error.contains("more than a value"), "{error}");
+    }
+    for text in ["seed=[1,\n2]", "name=\"\"\"a\nb\"\"\"", "seed=1 # one"] {
+        text.parse::<Override>().expect("one value");
+    }
+    for name in ["a\\nb", "a\\u001b[1mb", "a/b", ""] {
+        let error = quickstart(&[&format!("name=\"{name}\"")]).expect_err("no folder");
+        assert!(error.starts_with("name: is "), "{error}");
+        assert!(!error.contains(char::is_control), "{error:?}");
     }
 }
 

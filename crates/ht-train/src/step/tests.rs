@@ -2,6 +2,7 @@
 //! a few episodes can be learned by heart.
 
 use burn::tensor::Tolerance;
+use ht_baselines::{Baseline, BaselineConfig};
 use ht_episodes::{Split, collate};
 
 use super::*;
@@ -162,6 +163,35 @@ fn a_step_without_any_sample_is_no_step() {
     }
 }
 
+/// Otherwise micro-batches would be weighted wrongly, and no accuracy could be 100 %.
+#[test]
+fn fine_tuning_counts_the_images_that_it_classifies() {
+    let experiment = experiment(&[
+        "episodes.shots=2",
+        "episodes.unlabelled={train=2,evaluation=1,distractors=1}",
+        "episodes.irregular={min_ways=2,min_shots=1}",
+        "episodes.removal={labelled=0.5}",
+    ]);
+    let device = Device::flex();
+    let config = BaselineConfig::FineTune {
+        classes: 20,
+        steps: 1,
+        rate: 0.5,
+        decay: 0.01,
+    };
+    let spec = experiment.config.cnn_spec().expect("fits");
+    let model = Baseline::new(&config, &spec, 1, &device).expect("valid");
+    let learner = Learner::Baseline(model.clone());
+    for batch in batches(&experiment, &[1, 2, 4]) {
+        let n_images = objective().n_images(&learner, &batch);
+        assert!(n_images < batch.n_support() + batch.n_query());
+        let hidden = model.classify(&batch.to_device(&device)).hidden;
+        let hidden = hidden.expect("unlabelled images").into_data();
+        let n_classified = hidden.iter::<bool>().filter(|hidden| !hidden).count();
+        assert_eq!(n_images, n_classified);
+    }
+}
+
 #[test]
 fn the_vector_is_the_model() {
     let experiment = experiment(&[]);
@@ -176,6 +206,8 @@ fn the_vector_is_the_model() {
     names.sort();
     names.dedup();
     assert_eq!(names.len(), n_slots, "names are unique");
+    let named = "layers.0.generator.transformer.blocks.0.feed_forward.inner.weight";
+    assert!(names.iter().any(|name| name == named), "{names:?}");
     let doubled = from_vector(model, &(vector.clone() * 2.0));
     to_vector(&doubled)
         .into_data()

@@ -30,6 +30,19 @@ fn go(
     n_threads: usize,
     observe: &mut dyn FnMut(TrainEvent),
 ) -> Result<TrainOutcome, TrainError> {
+    let stop = AtomicBool::new(false);
+    go_until(&stop, experiment, path, bad_steps, n_threads, observe)
+}
+
+/// The same, or until it is asked to stop.
+fn go_until(
+    stop: &AtomicBool,
+    experiment: &Experiment,
+    path: &Path,
+    bad_steps: BadSteps,
+    n_threads: usize,
+    observe: &mut dyn FnMut(TrainEvent),
+) -> Result<TrainOutcome, TrainError> {
     let run = if path.join("config.toml").exists() {
         RunDir::open(path)?
     } else {
@@ -52,8 +65,7 @@ fn go(
         // As many, so that neither number changes a bit.
         n_loaders: n_threads,
     };
-    let stop = AtomicBool::new(false);
-    train(experiment, &run, &compute, bad_steps, &stop, observe)
+    train(experiment, &run, &compute, bad_steps, stop, observe)
 }
 
 fn finish(experiment: &Experiment, path: &Path) -> Vec<String> {
@@ -74,7 +86,7 @@ fn finish(experiment: &Experiment, path: &Path) -> Vec<String> {
 fn digest(path: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for folder in ["checkpoints", "best"] {
-        for checkpoint in checkpoints_in(&path.join(folder)) {
+        for checkpoint in checkpoints_in(&path.join(folder)).expect("read") {
             let info = checkpoint::verify(&checkpoint).expect("whole");
             let name = checkpoint.strip_prefix(path).expect("inside").display();
             found.push(format!(
@@ -117,13 +129,14 @@ fn whatever_write_fails_the_run_goes_on_to_the_same_end() {
             let (outcome, _) = faults::with(Some(fault), || {
                 go(&experiment, &path, BadSteps::Stop, 2, &mut |event| {
                     if let TrainEvent::Step { .. } = event {
-                        saved.extend(checkpoints_in(&path.join("checkpoints")));
+                        saved.extend(checkpoints_in(&path.join("checkpoints")).expect("read"));
                     }
                 })
             });
             n_failed += u64::from(outcome.is_err());
             // What was there once has a successor that loads.
-            let newest = checkpoints_in(&path.join("checkpoints")).into_iter().next();
+            let left = checkpoints_in(&path.join("checkpoints")).expect("read");
+            let newest = left.into_iter().next();
             assert!(
                 saved.last() <= newest.as_ref(),
                 "{fault:?} lost a checkpoint"
@@ -149,6 +162,44 @@ fn whatever_write_fails_the_run_goes_on_to_the_same_end() {
         n_failed > n_operations,
         "only {n_failed} runs felt their fault"
     );
+}
+
+#[test]
+fn a_stop_after_the_last_step_leaves_the_test_to_a_resume() {
+    let experiment = experiment(&[]);
+    let steps = experiment.config.training.steps;
+    let folder = TempDir::new().expect("a folder");
+    let [whole, path] = ["whole", "stopped"].map(|name| folder.path().join(name));
+    finish(&experiment, &whole);
+
+    let stop = AtomicBool::new(false);
+    let observe = &mut |event| {
+        let is_last = matches!(event, TrainEvent::Step { step, .. } if step == steps);
+        stop.fetch_or(is_last, Ordering::Relaxed);
+    };
+    let outcome = go_until(&stop, &experiment, &path, BadSteps::Stop, 2, observe);
+    assert!(
+        matches!(outcome, Ok(TrainOutcome::Interrupted { step }) if step == steps),
+        "{outcome:?}"
+    );
+    assert!(!path.join("result.json").exists() && !path.join("test.jsonl").exists());
+
+    let mut events = Vec::new();
+    let outcome = go(&experiment, &path, BadSteps::Stop, 2, &mut |event| {
+        events.push(event);
+    });
+    assert!(
+        matches!(outcome, Ok(TrainOutcome::Finished(_))),
+        "{outcome:?}"
+    );
+    assert!(
+        matches!(
+            events[..],
+            [TrainEvent::Started { .. }, TrainEvent::Testing { .. }]
+        ),
+        "{events:?}"
+    );
+    assert_eq!(digest(&path), digest(&whole));
 }
 
 /// Changes a file of a checkpoint and says whether a run notices.
@@ -225,7 +276,7 @@ fn a_damaged_best_checkpoint_is_named() {
     let folder = TempDir::new().expect("a folder");
     let path = folder.path().join("run");
     finish(&experiment, &path);
-    for best in checkpoints_in(&path.join("best")) {
+    for best in checkpoints_in(&path.join("best")).expect("read") {
         fs::write(best.join("parameters.safetensors"), b"").expect("written");
     }
     let skipped = finish(&experiment, &path);
@@ -245,7 +296,7 @@ fn no_checkpoint_left_and_one_from_the_future_are_errors() {
         let outcome = go(&experiment, &path, BadSteps::Stop, 1, &mut |_| {});
         outcome.expect_err("damaged").to_string()
     };
-    let checkpoints = checkpoints_in(&path.join("checkpoints"));
+    let checkpoints = checkpoints_in(&path.join("checkpoints")).expect("read");
     let manifest = checkpoints[0].join("manifest.json");
     let text = fs::read_to_string(&manifest).expect("read");
     fs::write(

@@ -1,6 +1,6 @@
 //! `hypertransformer evaluate`: a trained generator or baseline on fixed episodes.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use ht_episodes::Split;
 use ht_train::{
     Accuracy, Calibration, CalibrationReport, Compute, Experiment, FixedEpisodes, Learner,
@@ -38,6 +38,9 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
         let episodes = args.episodes.unwrap_or(config.evaluation.test_episodes);
         experiment.fixed_episodes(args.split.into(), episodes)
     };
+    if fixed.list.plans().len() < 2 {
+        bail!("one episode has no interval: expected at least 2");
+    }
     say(&format!(
         "evaluating step {step} of {} on {} {} episodes",
         place.display(),

@@ -22,13 +22,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use ht_episodes::Split;
-use ht_files::durable;
+use ht_files::{bounded, durable};
 use ht_train::predict;
 use serde_json::json;
 
 use self::figure::Figure;
 use self::groups::grouped_episodes;
-use self::page::{Block, Section, html};
+use self::page::{Block, Section, html, is_ours};
 use self::sections::Findings;
 use super::trained::Trained;
 use super::{Outcome, shown};
@@ -38,6 +38,8 @@ use crate::progress::{print, say};
 /// Episodes over which the attention is averaged.
 const ATTENTION_EPISODES: usize = 20;
 const PAGE: &str = "index.html";
+/// A longer page is none of ours.
+const MOST_BYTES: u64 = 1 << 28;
 
 /// Writes the page and its figures.
 pub(crate) fn run(args: &ExplainArgs) -> Result<Outcome> {
@@ -52,6 +54,7 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Outcome> {
     };
     // Before the work, so that a wrong folder costs no waiting.
     fs::create_dir_all(&out).with_context(|| format!("cannot write {}", out.display()))?;
+    check_free(&out)?;
 
     let Trained {
         learner,
@@ -97,32 +100,46 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// Refuses a folder that holds anything but an earlier page and its figures.
+fn check_free(out: &Path) -> Result<()> {
+    let entries = fs::read_dir(out).with_context(|| format!("cannot read {}", out.display()))?;
+    let mut names = entries.flatten().map(|entry| entry.file_name());
+    let is_free = names.all(|name| durable::is_leftover(&name.to_string_lossy()));
+    let is_ours = || bounded::read(&out.join(PAGE), MOST_BYTES).is_ok_and(|page| is_ours(&page));
+    if !is_free && !is_ours() {
+        bail!(
+            "{} is not empty and its {PAGE} is none of explain: name another folder with --out",
+            out.display()
+        );
+    }
+    Ok(())
+}
+
 /// The page and a file for each figure; returns the page's path.
 fn write(out: &Path, trained: &Trained, findings: &Findings) -> Result<PathBuf> {
     let save = |file: &str, bytes: &[u8]| {
         let path = out.join(file);
         durable::replace_file(&path, bytes)
     };
-    let sections = &findings.sections;
+    let config = &trained.experiment.config;
+    let title = format!("What {} has learned", config.name);
+    let about = format!(
+        "{}, {}, the checkpoint of step {} in {}.",
+        config.method()?.name(),
+        config.episodes.size(),
+        trained.step,
+        trained.place.display(),
+    );
+    let first = Section::new("The run", vec![Block::text(about)]);
+    let sections = [std::slice::from_ref(&first), &findings.sections].concat();
+    // First, so that a folder with half the figures is known as ours.
+    save(PAGE, html(&title, &sections).as_bytes())?;
     for Figure { name, svg, png, .. } in sections.iter().flat_map(Section::figures) {
         save(&format!("{name}.svg"), svg.as_bytes())?;
         if let Some(png) = png {
             save(&format!("{name}.png"), png)?;
         }
     }
-    let config = &trained.experiment.config;
-    let title = format!("What {} has learned", config.name);
-    let about = format!(
-        "{}, {}-way {}-shot, the checkpoint of step {} in {}.",
-        config.method()?.name(),
-        config.episodes.ways,
-        config.episodes.shots,
-        trained.step,
-        trained.place.display(),
-    );
-    let first = Section::new("The run", vec![Block::text(about)]);
-    let sections = [std::slice::from_ref(&first), sections].concat();
-    save(PAGE, html(&title, &sections).as_bytes())?;
     Ok(out.join(PAGE))
 }
 

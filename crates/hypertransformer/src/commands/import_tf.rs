@@ -34,7 +34,8 @@ pub(crate) fn run(args: &ImportArgs) -> Result<Outcome> {
     let run = RunDir::create(&path, &info)?;
     let n_parameters = imported.n_parameters();
     let step = imported.step;
-    imported.save(&run, &config)?;
+    let saved = imported.save(&run, &config);
+    saved.inspect_err(|_| run.remove())?;
     run.begin(&config)?;
     if args.json {
         let object = json!({

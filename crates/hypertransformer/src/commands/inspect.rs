@@ -63,10 +63,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
         print(&object.to_string());
         return Ok(Outcome::Done);
     }
-    print(&format!(
-        "{}: {}-way {}-shot",
-        config.name, config.episodes.ways, config.episodes.shots
-    ));
+    print(&format!("{}: {}", config.name, config.episodes.size()));
     print(&format!("{method}, {} parameters", learner.num_params()));
     print(&format!(
         "CNN         {} weights, {} multiply-adds per image",

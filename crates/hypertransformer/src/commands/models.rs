@@ -17,7 +17,10 @@ use burn::module::Module;
 use ht_cnn::NormStatistics;
 use ht_episodes::Split;
 use ht_files::{bounded, durable};
-use ht_train::{Calibration, CalibrationReport, Compute, RunDir, episode_logits, load_learner};
+use ht_train::{
+    Calibration, CalibrationReport, Compute, RunDir, episode_logits, load_learner,
+    parameters_digest,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -42,7 +45,10 @@ pub(super) struct Card {
     test_ci95: f64,
     test_episodes: usize,
     train_episodes: u64,
-    parameters_sha256: String,
+    pub(super) parameters_sha256: String,
+    /// Images that it was trained and tested on: others have another split.
+    #[serde(default)]
+    pub(super) data_sha256: Option<String>,
     /// From validation episodes.
     #[serde(default)]
     pub(super) calibration: Option<Calibration>,
@@ -55,9 +61,42 @@ impl Card {
     /// Reads the card of a model.
     pub(super) fn read(path: &Path) -> Result<Self> {
         let file = path.join(CARD);
-        let text =
-            fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        serde_json::from_str(&text).with_context(|| format!("cannot read {}", file.display()))
+        let text = bounded::read_text(&file, bounded::SMALL_FILE)?;
+        let card: Self = serde_json::from_str(&text)
+            .with_context(|| format!("cannot read {}", file.display()))?;
+        let accuracy = 0.0..=100.0;
+        if !accuracy.contains(&card.test_accuracy) || !accuracy.contains(&card.test_ci95) {
+            bail!(
+                "{}: test_accuracy and test_ci95, expected 0 to 100",
+                file.display()
+            );
+        }
+        let is_fit = |calibration: &Calibration| {
+            let temperature = calibration.temperature;
+            temperature.is_finite() && temperature > 0.0
+        };
+        if !card.calibration.as_ref().is_none_or(is_fit) {
+            bail!(
+                "{}: calibration.temperature, expected a number above 0",
+                file.display()
+            );
+        }
+        if card.method.chars().any(char::is_control) {
+            bail!("{}: method, expected a plain name", file.display());
+        }
+        Ok(card)
+    }
+
+    /// Refuses a card of other parameters than those beside it.
+    pub(super) fn check(&self, path: &Path, parameters_sha256: &str) -> Result<()> {
+        if self.parameters_sha256 != parameters_sha256 {
+            bail!(
+                "{}: the card is of parameters with SHA-256 {}, expected {parameters_sha256}",
+                path.join(CARD).display(),
+                self.parameters_sha256
+            );
+        }
+        Ok(())
     }
 }
 
@@ -82,13 +121,13 @@ pub(crate) fn run(args: &ModelsArgs) -> Result<Outcome> {
         let device = DeviceName::default().compute(Some(1))?.device;
         // Reading it compares the digests of the file.
         let (learner, config, _) = load_learner(&path, &device)?;
+        card.check(&path, &parameters_digest(&learner))?;
         let episodes = &config.episodes;
         let bytes = fs::metadata(path.join(FILES[0]))?.len();
         if !args.json {
             print(&format!(
-                "{name}: {}-way {}-shot, {}, {} parameters, {:.1} MB",
-                episodes.ways,
-                episodes.shots,
+                "{name}: {}, {}, {} parameters, {:.1} MB",
+                episodes.size(),
                 card.method,
                 learner.num_params(),
                 bytes as f64 / 1e6,
@@ -168,6 +207,7 @@ fn add(run: &Path, target: &Path, args: &ModelsArgs) -> Result<()> {
         test_episodes: report.test.episodes,
         train_episodes: report.train_episodes,
         parameters_sha256: report.parameters_sha256,
+        data_sha256: Some(trained.experiment.data_digest()),
         calibration: Some(calibration),
         calibration_report: Some(calibration_report),
     };

@@ -51,6 +51,7 @@ pub(crate) fn run(args: &ReproduceArgs) -> Result<Outcome> {
     let _alone = alone(args)?;
     let mut results = Results::read(&args.results)?;
     compare(&tables, &mut results, args)?;
+    results.add_up(&tables)?;
     results.write(&args.results)?;
     report::write_tables(&tables, &results, &args.document)?;
     figure::write_all(&tables, &results, &args.figures)?;
@@ -245,6 +246,13 @@ fn compare(tables: &Tables, results: &mut Results, args: &ReproduceArgs) -> Resu
             continue;
         };
         if !own.exists() || !other.exists() {
+            if found.behind.is_none() {
+                say(&format!(
+                    "{} is not compared with {against}: the run of one of them is not in {}",
+                    row.id,
+                    args.runs.display()
+                ));
+            }
             continue;
         }
         match EpisodeRecords::read(&other)?.minus(&EpisodeRecords::read(&own)?) {
@@ -289,6 +297,7 @@ fn recorded(row: &Row, report: &TrainReport, args: &ReproduceArgs) -> Result<Rec
         seed: config.seed,
         train_episodes: report.train_episodes,
         hours: report.train_seconds / 3600.0,
+        in_all: None,
         machine: info.machine,
         device: info.device,
         parameters_sha256: report.parameters_sha256.clone(),
@@ -355,6 +364,7 @@ fn measured_again(
         let (mut model, mut config, _) = load_learner(&best_checkpoint(&run)?, &compute.device)?;
         change(&mut model, &mut config);
         let experiment = Experiment::resolve(config, data_folder(row, args)?.as_deref())?;
+        RunDir::check_data(&run, &experiment)?;
         let config = &experiment.config;
         let episodes = experiment.fixed_episodes(Split::Test, config.evaluation.test_episodes);
         measure(&model, config, &episodes, &compute)?.write(&path)?;

@@ -59,10 +59,9 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
 
     let config = &experiment.config;
     say(&format!(
-        "{}: {}-way {}-shot, {} steps of {} episodes on {} ({} threads), run {}",
+        "{}: {}, {} steps of {} episodes on {} ({} threads), run {}",
         config.name,
-        config.episodes.ways,
-        config.episodes.shots,
+        config.episodes.size(),
         config.training.steps,
         config.training.meta_batch,
         args.compute.device,

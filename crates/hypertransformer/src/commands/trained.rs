@@ -10,9 +10,14 @@ use ht_train::{
 };
 
 use super::best_checkpoint;
+use super::models::{self, Card};
+use crate::progress::say;
 
 /// Sections of an experiment that say what a method is measured on.
 const MEASURED_ON: [&str; 4] = ["episodes.", "evaluation.", "data.", "split."];
+
+const OTHER_IMAGES: &str = "note: these are not the images that it was trained on, and not their split: test classes may be \
+     among those of its training";
 
 /// What was trained, and what it was trained on.
 pub(super) struct Trained {
@@ -42,6 +47,7 @@ impl Trained {
             (None, None) => bail!("expected a run or a model"),
         };
         let (learner, config, info) = load_learner(&checkpoint, device)?;
+        let other_data = data;
         let data = match (data, run) {
             (Some(data), _) => Some(data.to_owned()),
             (None, Some(run)) => RunDir::info(run)?.data,
@@ -53,10 +59,31 @@ impl Trained {
                 place.display()
             );
         }
+        let measured_on = measured_on(&config, overrides)?;
+        let differences = config.differences(&measured_on);
+        let is_told = |section: &str| differences.iter().any(|key| key.starts_with(section));
+        let experiment = Experiment::resolve(measured_on, data.as_deref())?;
+        if let Some(run) = run
+            && let Err(cause) = RunDir::check_data(run, &experiment)
+        {
+            if other_data.is_none() && !is_told("data.") {
+                return Err(cause.into());
+            }
+            say(OTHER_IMAGES);
+        } else if let Some(model) = model.filter(|model| models::is_model(model))
+            && let Some(own) = Card::read(model)?.data_sha256
+            && own != experiment.data_digest()
+        {
+            say(OTHER_IMAGES);
+        } else if is_told("split.") {
+            say(
+                "note: this is not the split that it was trained on: test classes may be among those of its training",
+            );
+        }
         Ok(Self {
             place: place.to_owned(),
             learner,
-            experiment: Experiment::resolve(measured_on(&config, overrides)?, data.as_deref())?,
+            experiment,
             step: info.step,
         })
     }

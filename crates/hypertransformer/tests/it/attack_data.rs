@@ -219,6 +219,19 @@ fn pictures_of_billions_of_pixels() {
 }
 
 #[test]
+fn a_picture_of_a_terabyte() {
+    let write = |root: &Path| {
+        fs::create_dir(root.join("class")).expect("made");
+        let file = File::create(root.join("class/a.jpg")).expect("made");
+        // Not every file system takes a sparse terabyte.
+        if file.set_len(1 << 40).is_err() {
+            file.set_len(1 << 30).expect("sparse");
+        }
+    };
+    refused_data("folder", write, &["a.jpg", "bytes, expected at most"]);
+}
+
+#[test]
 #[cfg(unix)]
 fn links_and_pipes() {
     use std::os::unix::fs::symlink;

@@ -57,7 +57,7 @@ fn write_drawings(folder: &Path, counts: &[(&str, usize)], invert: bool) {
 }
 
 /// A folder with a trained model, whose path is told, and a `task` of two classes.
-fn model_and_task() -> (TempDir, String) {
+pub(crate) fn model_and_task() -> (TempDir, String) {
     let (folder, _) = scratch();
     let small = format!("{}/small", model(folder.path()));
     let counts = [("ash", 2), ("birch", 2)];
@@ -104,7 +104,7 @@ fn pictures_become_a_network_that_runs_alone() {
     let found = made["temperature"].as_f64().expect("a number");
     assert!((found / temperature - 1.0).abs() < 1e-6, "{made}");
     assert!(
-        made["rejection"]["threshold"].as_f64() > Some(0.0),
+        made["rejection"]["most_doubt"].as_f64() > Some(0.0),
         "{made}"
     );
 
@@ -127,8 +127,10 @@ fn pictures_become_a_network_that_runs_alone() {
         assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-5);
         let best = probabilities.iter().copied().fold(0.0, f64::max);
         assert_eq!(prediction["probability"].as_f64(), Some(best));
-        let threshold = made["rejection"]["threshold"].as_f64().expect("a number");
-        assert_eq!(prediction["accepted"], best >= threshold);
+        let most_doubt = made["rejection"]["most_doubt"].as_f64().expect("a number");
+        let doubt = prediction["doubt"].as_f64().expect("a number");
+        assert!((1.0 - best - doubt).abs() < 1e-5);
+        assert_eq!(prediction["accepted"], doubt as f32 <= most_doubt as f32);
         assert!(["ash", "birch", "cedar"].contains(&prediction["label"].as_str().expect("text")));
     }
 
@@ -298,6 +300,11 @@ fn classes_come_and_go() {
     let model = Path::new(&models).join("small").display().to_string();
     let again = ["add-class", &larger, &here("task/ash"), "--model", &model];
     error(&again, &["has a class ash already"]);
+    let other = ["add-class", &cnn, &here("task/cedar"), "--model"];
+    error(
+        &[&other[..], &["models/photographs"]].concat(),
+        &["photographs reads 3 x 84 x 84"],
+    );
     error(
         &["remove-class", &cnn, "oak", "--model", &model],
         &["no class oak", "ash, birch"],

@@ -232,6 +232,25 @@ fn a_loss_that_is_no_number() {
 
 #[test]
 #[cfg(target_os = "linux")]
+fn a_result_that_nobody_gets_is_an_error() {
+    let inspect = || crate::support::command(&["inspect", SMOKE]);
+    let full = fs::File::options().write(true).open("/dev/full");
+    let output = inspect().stdout(full.expect("opened")).output();
+    let output = output.expect("started");
+    let text = crate::support::stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("cannot write to stdout"), "{text}");
+
+    // A reader that has read enough is none.
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = inspect().stdout(writer).output().expect("started");
+    let text = crate::support::stderr(&output);
+    assert!(output.status.success() && !text.contains("error"), "{text}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
 fn a_full_disk_is_an_error_and_the_last_checkpoint_stays() {
     // The largest file of a run is allowed 16 KiB less than it needs.
     let (_folder, run) = scratch();

@@ -206,6 +206,22 @@ fn a_broken_run_or_place_is_one_error() {
     let file = file.display().to_string();
     error(&["explain", &run, "--out", &file], &["cannot write", &file]);
 
+    // A folder of somebody else's stays as it is.
+    let site = folder.path().join("site");
+    let out = site.display().to_string();
+    for name in ["notes.txt", "index.html"] {
+        fs::create_dir_all(&site).expect("made");
+        fs::write(site.join(name), "<!doctype html>\nmine").expect("written");
+        error(
+            &["explain", &run, "--out", &out],
+            &[&out, "is not empty", "--out"],
+        );
+        assert_eq!(names(&site), [name]);
+        let kept = fs::read_to_string(site.join(name)).expect("read");
+        assert_eq!(kept, "<!doctype html>\nmine");
+        fs::remove_dir_all(&site).expect("removed");
+    }
+
     let metrics = Path::new(&run).join("metrics.jsonl");
     fs::write(&metrics, "no line of ours\n").expect("written");
     error(

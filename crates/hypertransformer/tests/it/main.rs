@@ -3,6 +3,7 @@
 mod attack_data;
 mod attack_models;
 mod attacks;
+mod bundles;
 mod deploy;
 mod devices;
 mod errors;

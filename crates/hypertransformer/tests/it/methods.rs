@@ -102,7 +102,7 @@ fn two_methods_are_compared_on_the_same_episodes() {
     ];
     error(&again, &["cannot write", "list.jsonl"]);
     error(
-        &["evaluate", "--run", &second, "--episodes", "0"],
+        &["evaluate", "--run", &second, "--episodes", "1"],
         &["--episodes"],
     );
     assert_eq!(evaluated["episodes_sha256"], written["episodes_sha256"]);
@@ -196,6 +196,15 @@ fn a_model_is_made_of_a_run_and_tested_like_it() {
     let model = place.display().to_string();
     let evaluated = json(&["evaluate", "--model", &model]);
     assert_eq!(evaluated["accuracy"], trained["test_accuracy"]);
+    let other = ["evaluate", "--model", &model, "--set", "data.seed=6"];
+    let output = command(&other).output().expect("started");
+    assert!(stderr(&output).contains("not the images that it was trained on"));
+    let card = place.join("model.json");
+    let written = std::fs::read_to_string(&card).expect("read");
+    let digest = trained["parameters_sha256"].as_str().expect("text");
+    std::fs::write(&card, written.replace(digest, &"0".repeat(64))).expect("changed");
+    error(&["models", "--folder", &folder], &["model.json", digest]);
+    std::fs::write(&card, &written).expect("as before");
     let file = place.join("parameters.safetensors");
     let mut bytes = std::fs::read(&file).expect("read");
     let last = bytes.len() - 1;

@@ -104,6 +104,17 @@ fn a_released_checkpoint_becomes_a_run() {
     let wrong = [&["import-tf", &file, "--run", &other], &SAME_MODEL[..2]].concat();
     error(&wrong, &["this generator has no parameter"]);
     assert!(!Path::new(&other).exists());
+
+    // So do parameters that are no numbers. The last one's last value is changed.
+    let mut bytes = std::fs::read(&file).expect("written");
+    let at = bytes.len() - 4;
+    bytes[at..].copy_from_slice(&f32::NAN.to_le_bytes());
+    let broken = scratch.path().join("broken.safetensors");
+    std::fs::write(&broken, bytes).expect("writable");
+    let broken = broken.display().to_string();
+    let broken = [&["import-tf", &broken, "--run", &other], &SAME_MODEL[..]].concat();
+    error(&broken, &["not finite"]);
+    assert!(!Path::new(&other).exists());
 }
 
 #[test]
@@ -130,7 +141,14 @@ fn a_run_can_start_from_another_ones_parameters() {
     let third = scratch.path().join("third").display().to_string();
     let start = [&start[..3], &[third.as_str()], &start[4..]].concat();
     let wider = [&start[..], &["--set", "generator.embedding_width=9"]].concat();
-    error(&wider, &["no parameter", "embeddings.labels"]);
+    error(
+        &wider,
+        &[
+            "another method or size",
+            "no parameter",
+            "embeddings.labels",
+        ],
+    );
     assert!(!Path::new(&third).exists());
 
     // Statistics that the first run has not learned begin as those of drawn kernels.
@@ -218,7 +236,12 @@ fn an_image_encoder_is_trained_alone_and_taken_over() {
     let wider = ["--set", "generator.image_encoder.width=5"];
     error(
         &[&start[..], &wider].concat(),
-        &["no parameter image_encoder.", "[5, 1, 3, 3]"],
+        &[
+            "another method or size",
+            "no parameter image_encoder.",
+            "[5, 1, 3, 3]",
+            "but one of [4, 1, 3, 3]",
+        ],
     );
     assert!(!Path::new(&other).exists());
 }

@@ -206,13 +206,14 @@ fn rows_are_trained_once_and_written_into_the_document() {
 
     let document = fs::read_to_string(&document).expect("text");
     assert!(
-        document.starts_with("before\n<!-- rows -->\n\n### small ones\n\n| row |"),
+        document.starts_with("before\n<!-- rows -->\n\n### small ones\n\nTest episodes: SHA-256 `"),
         "{document}"
     );
     assert!(document.ends_with("<!-- /rows -->\nafter\n"), "{document}");
     for part in [
         "`small` | a small one",
         "`further` | gone on",
+        "24, 0.00 (48, 0.00) |",
         "`absent` | waits for its data | | not run",
     ] {
         assert!(document.contains(part), "{document}");
@@ -221,7 +222,7 @@ fn rows_are_trained_once_and_written_into_the_document() {
     let figure = |name: &str| fs::read_to_string(folder.path().join("figures").join(name));
     let hours = figure("accuracy-hours.svg").expect("drawn");
     assert!(
-        hours.contains("hours of training") && hours.contains("further"),
+        hours.contains("hours of training") && hours.contains("all layers generated"),
         "{hours}"
     );
     // All have as many channels: there is nothing to see.

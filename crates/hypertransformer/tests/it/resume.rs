@@ -1,7 +1,7 @@
 //! Stopping and going on: the result is the one of a run that was never stopped.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -148,6 +148,108 @@ fn stopped_by(signal: &str, code: i32) {
         let last = format!("checkpoints/step-00000400/{file}.safetensors");
         assert_eq!(read(&whole, &last), read(&run, &last));
     }
+}
+
+/// All files of a folder, with their bytes.
+fn everything(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let paths = names(folder).into_iter().map(|name| folder.join(name));
+    paths
+        .flat_map(|path| {
+            if path.is_dir() {
+                everything(&path)
+            } else {
+                vec![(path.clone(), fs::read(&path).expect("read"))]
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn a_run_that_lost_its_checkpoints_is_not_begun_again() {
+    let (_folder, path) = scratch();
+    json(&["train", SMOKE, "--run", &path]);
+    let run = Path::new(&path);
+    let remove = |run: &Path, name: &str| {
+        let path = run.join(name);
+        let removed = if path.is_dir() {
+            fs::remove_dir_all(path)
+        } else {
+            fs::remove_file(path)
+        };
+        removed.expect("removed");
+    };
+    // What another run gave is no random start.
+    let second = run.join("second").display().to_string();
+    let start = ["train", SMOKE, "--run", &second, "--start", &path];
+    json(&[&start[..], &["--set", "training.checkpoint_every=9"]].concat());
+    for name in ["checkpoints", "best", "result.json"] {
+        remove(Path::new(&second), name);
+    }
+    let resume = ["train", "--run", &second, "--resume"];
+    error(&resume, &["no checkpoint is left in", "a start from "]);
+    remove(run, "second");
+
+    let resume = ["train", "--run", &path, "--resume"];
+    remove(run, "checkpoints");
+    for (there, name) in [
+        ("result.json", "result.json"),
+        ("best/step-", "best"),
+        ("step 3 in ", "metrics.jsonl"),
+    ] {
+        let before = everything(run);
+        error(&resume, &["no checkpoint is left in", "checkpoints", there]);
+        assert_eq!(everything(run), before);
+        remove(run, name);
+    }
+    json(&resume);
+
+    // A folder that cannot be read is not one that is not there.
+    remove(run, "checkpoints");
+    fs::write(run.join("checkpoints"), "a file").expect("written");
+    let before = everything(run);
+    error(&resume, &["cannot read", "checkpoints"]);
+    assert_eq!(everything(run), before);
+}
+
+/// The best one is saved before the first checkpoint where both are due.
+#[test]
+fn a_run_killed_before_its_first_checkpoint_begins_again() {
+    let (_folder, run) = scratch();
+    let late = ["--set", "training.checkpoint_every=6"];
+    json(&[&["train", SMOKE, "--run", &run], &late[..]].concat());
+    let (expected, lines) = (fingerprint(&run), metrics(&run));
+    let run_path = Path::new(&run);
+    fs::remove_dir_all(run_path.join("checkpoints")).expect("removed");
+    fs::remove_file(run_path.join("result.json")).expect("removed");
+    fs::remove_file(run_path.join("test.jsonl")).expect("removed");
+    json(&["train", "--run", &run, "--resume"]);
+    assert_eq!((fingerprint(&run), metrics(&run)), (expected, lines));
+}
+
+#[test]
+fn a_manifest_with_impossible_numbers_is_named() {
+    let (_folder, run) = scratch();
+    json(&["train", SMOKE, "--run", &run]);
+    let resume = ["train", "--run", &run, "--resume"];
+    let most = serde_json::json!(i64::MAX);
+    for (folder, key, value) in [
+        ("checkpoints", "train_seconds", serde_json::json!(-1.5)),
+        ("checkpoints", "step", most.clone()),
+        ("best", "step", most),
+    ] {
+        let before = everything(&Path::new(&run).join(folder));
+        let is_manifest = |path: &Path| path.ends_with("manifest.json");
+        for (path, bytes) in before.iter().filter(|(path, _)| is_manifest(path)) {
+            let mut manifest: serde_json::Value = serde_json::from_slice(bytes).expect("JSON");
+            manifest[key] = value.clone();
+            fs::write(path, manifest.to_string()).expect("written");
+        }
+        error(&resume, &["manifest.json", key, &value.to_string()]);
+        for (path, bytes) in before {
+            fs::write(path, bytes).expect("written");
+        }
+    }
+    json(&resume);
 }
 
 #[test]

@@ -147,6 +147,31 @@ fn a_folder_of_pictures_is_a_data_set() {
         json(&["evaluate", "--run", &run, "--episodes", "5"])["episodes"],
         5
     );
+    // Another class would make another split of it, unless somebody says that other data are meant.
+    for image in 0..5 {
+        let path = folder.path().join(format!("pictures/class12/{image}.png"));
+        write_picture(&path, 7 + image);
+    }
+    let changed = ["evaluate", "--run", &run, "--episodes", "5"];
+    error(&changed, &["begun with other images"]);
+    let told = [&changed[..], &["--data", &data]].concat();
+    let output = command(&told).output().expect("started");
+    assert!(stderr(&output).contains("not the images that it was trained on"));
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn a_test_shows_no_class_of_the_training() {
+    let (folder, run) = scratch();
+    json(&["train", SMOKE, "--run", &run]);
+    let list = folder.path().join("list.jsonl").display().to_string();
+    let write = ["episodes", SMOKE, "--episodes", "5", "-o", &list];
+    json(&[&write[..], &["--set", "split.seed=6"]].concat());
+    let evaluate = ["evaluate", "--run", &run, "--episodes-from", &list];
+    error(&evaluate, &["list.jsonl", "a training class"]);
+    let other = ["evaluate", "--run", &run, "--set", "split.seed=6"];
+    let output = command(&other).output().expect("started");
+    assert!(stderr(&output).contains("not the split that it was trained on"));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! `hypertransformer export`: one file of a bundle for another program.
 
+use std::path::Path;
+
 use anyhow::{Result, bail};
 use ht_bundle::{Bundle, Precision};
 use ht_files::durable;
@@ -23,6 +25,7 @@ pub(crate) fn export(args: &ExportArgs) -> Result<Outcome> {
         ExportFormat::Onnx => bundle.onnx()?,
         ExportFormat::C => bundle.c_header(precision)?.into_bytes(),
     };
+    check_outside(&args.output)?;
     durable::replace_file(&args.output, &bytes)?;
     if args.json {
         print(&json!({ "file": shown(&args.output), "bytes": bytes.len() }).to_string());
@@ -34,4 +37,24 @@ pub(crate) fn export(args: &ExportArgs) -> Result<Outcome> {
         ));
     }
     Ok(Outcome::Done)
+}
+
+/// Refuses a file in a bundle, which would be none with it or with a file of its own replaced.
+fn check_outside(output: &Path) -> Result<()> {
+    let place = durable::destination(output)?;
+    let folder = match place.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let Ok(folder) = folder.canonicalize() else {
+        return Ok(());
+    };
+    match folder.ancestors().find(|folder| Bundle::is_in(folder)) {
+        None => Ok(()),
+        Some(bundle) => bail!(
+            "cannot write {}: {} is a bundle, which holds its own files alone; name a file elsewhere",
+            output.display(),
+            bundle.display()
+        ),
+    }
 }

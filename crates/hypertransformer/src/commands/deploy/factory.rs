@@ -10,7 +10,9 @@ use ht_bundle::{
 };
 use ht_cnn::{GeneratedCnn, NormStatistics};
 use ht_episodes::{ImageShape, Picture};
-use ht_train::{Calibration, ExperimentConfig, Learner, TrainingObjective, load_learner};
+use ht_train::{
+    Calibration, ExperimentConfig, Learner, TrainingObjective, load_learner, parameters_digest,
+};
 
 use super::task::{Task, images};
 use crate::commands::best_checkpoint;
@@ -36,12 +38,16 @@ impl Factory {
         let card = models::is_model(place)
             .then(|| Card::read(place))
             .transpose()?;
-        let (mut learner, config, info) = load_learner(&best_checkpoint(place)?, device)?;
+        let (mut learner, config, _) = load_learner(&best_checkpoint(place)?, device)?;
         if config.training.objective == TrainingObjective::ClassHead {
             bail!(
                 "{} holds an image encoder alone, which writes no CNN",
                 place.display()
             );
+        }
+        let parameters_sha256 = parameters_digest(&learner);
+        if let Some(card) = &card {
+            card.check(place, &parameters_sha256)?;
         }
         // A CNN that leaves home sees one picture at a time.
         let is_as_trained = learner.spec().norm_statistics == NormStatistics::Support;
@@ -67,9 +73,9 @@ impl Factory {
         let name = place.file_name().unwrap_or(place.as_os_str());
         Ok(Self {
             name: name.to_string_lossy().into_owned(),
+            parameters_sha256,
             learner,
             config,
-            parameters_sha256: info.parameters_sha256,
             calibration,
             accepts: report.map(|report| report.accepts.mean),
             device: device.clone(),
@@ -99,8 +105,11 @@ impl Factory {
     pub(super) fn of_bundle(folder: &Path, bundle: &Bundle, device: &Device) -> Result<Self> {
         let wanted = &bundle.manifest.generator;
         for place in models::folders(folder)? {
-            let (_, _, info) = load_learner(&place, device)?;
-            if info.parameters_sha256 == wanted.parameters_sha256 {
+            let (learner, _, info) = load_learner(&place, device)?;
+            // Bundles from before have the digest of the file.
+            if [parameters_digest(&learner), info.parameters_sha256]
+                .contains(&wanted.parameters_sha256)
+            {
                 return Self::load(&place, device);
             }
         }
@@ -135,6 +144,18 @@ impl Factory {
 
     /// Refuses what it cannot do, and leaves out what it was not trained for, saying so.
     pub(super) fn suited(&self, task: Task) -> Result<Task> {
+        if task.shape() != self.shape() {
+            let shown = |shape: ImageShape| {
+                let (height, width) = (shape.height, shape.width);
+                format!("{} x {height} x {width}", shape.channels)
+            };
+            bail!(
+                "images of {} (channels, height, width), but {} reads {}: another --model is needed",
+                shown(task.shape()),
+                self.name,
+                shown(self.shape())
+            );
+        }
         if task.labels.len() > self.ways() {
             bail!(
                 "{} classes, but the CNNs of {} have at most {}",
@@ -190,7 +211,7 @@ impl Factory {
         let shape = self.shape();
         let rejection = calibration.and_then(|calibration| {
             Some(Rejection {
-                threshold: calibration.threshold(n_labels)? as f32,
+                most_doubt: calibration.most_doubt(n_labels)?,
                 false_accept_rate: calibration.false_accept_rate as f32,
                 measured_on: format!(
                     "pictures of other classes in {} validation episodes of {}{}",

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use ht_bundle::Bundle;
 use ht_episodes::Picture;
+use ht_files::FolderLock;
 
 use super::factory::{Factory, default_models};
 use super::leave_one_out::leave_one_out;
@@ -24,7 +26,8 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<Outcome> {
     };
     let invert = invert(args.invert, &factory, &pictures);
     let task = files.read(factory.shape(), invert)?;
-    make(&factory, task, invert, &args.output, args.json)?;
+    let lock = Bundle::lock(&args.output)?;
+    make(&factory, task, invert, (&lock, &args.output), args.json)?;
     Ok(Outcome::Done)
 }
 
@@ -47,15 +50,26 @@ fn invert(asked: Invert, factory: &Factory, pictures: &[Picture]) -> bool {
     }
 }
 
-/// Writes and reports the bundle of a task.
+/// Says so if nothing tells the pictures apart, as of drawings whose ink is in the transparency alone.
+fn say_all_alike(task: &Task) {
+    if task.is_all_alike() {
+        say(
+            "note: all pictures look the same to the generator, so the classes cannot be told apart; \
+             transparency is not read: drawings need ink and paper of different colours",
+        );
+    }
+}
+
+/// Writes and reports the bundle of a task to the folder that is locked, by the name that it was given.
 pub(super) fn make(
     factory: &Factory,
     task: Task,
     invert: bool,
-    output: &Path,
+    (lock, output): (&FolderLock, &Path),
     is_json: bool,
 ) -> Result<()> {
     let task = factory.suited(task)?;
+    say_all_alike(&task);
     let bundle = factory.bundle(&task, invert)?;
     let verification = bundle.verify()?;
     if !verification.passed() {
@@ -67,6 +81,6 @@ pub(super) fn make(
         );
     }
     let confusion = leave_one_out(factory, &task);
-    bundle.write(output)?;
+    bundle.write_locked(lock)?;
     report(&bundle, &task, factory, &confusion, output, is_json)
 }

@@ -1,6 +1,7 @@
 //! How good a CNN from so few pictures may be: each one is classified by a CNN that was written
 //! without it. With five pictures of a class the answer is rough, and its interval says how rough.
 
+use ht_train::best_label;
 use serde::Serialize;
 
 use super::factory::Factory;
@@ -92,8 +93,7 @@ pub(super) fn leave_one_out(factory: &Factory, task: &Task) -> Confusion {
             let others = task.without(at);
             let cnn = factory.adapt(&others);
             let logits = factory.logits(&cnn, &task.images[at].pixels, &others);
-            let best = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b]));
-            (label, best.unwrap_or(0))
+            (label, best_label(&logits))
         })
         .collect();
     Confusion::of(task.labels.len(), &answers)

@@ -7,6 +7,7 @@ use ht_bundle::{Bundle, Precision};
 use ht_episodes::{ImageShape, Picture, picture_files};
 use serde_json::{Value, json};
 
+use super::left_out::say_left_out;
 use crate::args::PredictArgs;
 use crate::commands::{Outcome, shown};
 use crate::progress::print;
@@ -28,7 +29,9 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Outcome> {
     };
     let mut predictions = Vec::new();
     for path in &args.pictures {
-        for file in picture_files(path)? {
+        let found = picture_files(path)?;
+        say_left_out(&found.left_out, "directly in the folder");
+        for file in found.files {
             let pixels = Picture::read(&file)?.fit(shape, invert);
             let mut values = vec![0.0; cnn.n_labels()];
             network.classify(&pixels, &mut values).map_err(failed)?;
@@ -41,6 +44,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Outcome> {
                     "picture": shown(&file),
                     "label": label,
                     "probability": decision.probability,
+                    "doubt": decision.doubt,
                     "accepted": decision.is_accepted,
                     "logits": logits,
                     "probabilities": values,

@@ -71,8 +71,8 @@ fn lines(
         || "none".to_owned(),
         |rejection| {
             format!(
-                "below a probability of {:.3}, at which {:.1} % of {} passed",
-                rejection.threshold,
+                "where the other classes have more than {:.3e} together, at which {:.1} % of {} passed",
+                rejection.most_doubt,
                 100.0 * rejection.false_accept_rate,
                 rejection.measured_on
             )

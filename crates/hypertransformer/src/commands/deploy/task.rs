@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use burn::tensor::{Device, Tensor, TensorData};
 use ht_bundle::{Bundle, SupportImage};
-use ht_episodes::{ImageShape, Picture, SupportSet, class_folders, normalize_pixel};
-use ht_files::sha256;
+use ht_episodes::{ClassFolders, ImageShape, Picture, SupportSet, class_folders, normalize_pixel};
+use ht_files::{bounded, sha256};
+
+use super::left_out::say_left_out;
 
 /// Names of the folder with pictures that have no label.
 const UNLABELLED: [&str; 2] = ["unlabelled", "unlabeled"];
@@ -53,7 +55,11 @@ pub(super) struct TaskFiles {
 impl TaskFiles {
     /// Looks for class folders and, beside them, a folder `unlabelled`.
     pub(super) fn find(root: &Path) -> Result<Self> {
-        let mut classes = class_folders(root)?;
+        let ClassFolders {
+            mut classes,
+            left_out,
+        } = class_folders(root)?;
+        say_left_out(&left_out, "directly in the folder of their class");
         let is_unlabelled = |(name, _): &(String, _)| UNLABELLED.contains(&name.as_str());
         let unlabelled = classes.extract_if(.., |class| is_unlabelled(class));
         let unlabelled: Vec<PathBuf> = unlabelled.flat_map(|(_, files)| files).collect();
@@ -111,18 +117,10 @@ impl TaskImage {
         shape: ImageShape,
         invert: bool,
     ) -> Result<Self> {
-        let context = || format!("cannot read {}", file.display());
-        let size = std::fs::metadata(file).with_context(context)?.len();
-        if size > MAX_FILE_BYTES {
-            bail!(
-                "{}: {size} bytes, expected a picture of at most 64 MB",
-                file.display()
-            );
-        }
-        let bytes = std::fs::read(file).with_context(context)?;
+        let bytes = bounded::read(file, MAX_FILE_BYTES)?;
         let below = file.strip_prefix(root).unwrap_or(file);
         Ok(Self {
-            pixels: Picture::read(file)?.fit(shape, invert),
+            pixels: Picture::decode(&bytes, file)?.fit(shape, invert),
             label,
             file: below.to_string_lossy().replace('\\', "/"),
             sha256: sha256(&bytes),
@@ -241,6 +239,12 @@ impl Task {
         images.filter(|image| image.label == Some(label)).count()
     }
 
+    /// Whether all pictures are the same, of which there are several.
+    pub(super) fn is_all_alike(&self) -> bool {
+        let is_same = |pair: &[TaskImage]| pair[0].pixels == pair[1].pixels;
+        self.images.len() > 1 && self.images.windows(2).all(is_same)
+    }
+
     /// All bytes, picture after picture.
     pub(super) fn pixels(&self) -> Vec<u8> {
         let images = self.images.iter();
@@ -288,4 +292,85 @@ pub(super) fn images(bytes: &[u8], shape: ImageShape, device: &Device) -> Tensor
     let n_images = bytes.len() / shape.len();
     let shape = [1, n_images, shape.channels, shape.height, shape.width];
     Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const SHAPE: ImageShape = ImageShape {
+        channels: 1,
+        height: 8,
+        width: 8,
+    };
+
+    /// A folder of two classes with two pictures each.
+    fn task() -> tempfile::TempDir {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        for name in ["ash/1.png", "ash/2.png", "birch/1.png", "birch/2.png"] {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            let picture = image::GrayImage::from_pixel(8, 8, image::Luma([name.len() as u8]));
+            picture.save(path).expect("written");
+        }
+        folder
+    }
+
+    #[test]
+    fn what_is_decoded_is_what_the_digest_is_of() {
+        let folder = task();
+        let task = TaskFiles::find(folder.path()).expect("two classes");
+        let task = task.read(SHAPE, false).expect("pictures");
+        let image = &task.images[2];
+        assert_eq!(image.file, "birch/1.png");
+        let bytes = fs::read(folder.path().join(&image.file)).expect("read");
+        assert_eq!(image.sha256, sha256(&bytes));
+        let picture = Picture::decode(&bytes, Path::new("it")).expect("a picture");
+        assert_eq!(image.pixels, picture.fit(SHAPE, false));
+    }
+
+    #[test]
+    fn a_picture_of_any_length_is_refused() {
+        let folder = task();
+        let path = folder.path().join("birch/2.png");
+        let file = fs::File::create(path).expect("made");
+        file.set_len(MAX_FILE_BYTES + 1).expect("a sparse file");
+        let task = TaskFiles::find(folder.path()).expect("two classes");
+        let error = task.read(SHAPE, false).expect_err("too long").to_string();
+        assert!(
+            error.contains("birch/2.png") && error.contains("expected at most 67108864"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_pipe_is_refused() {
+        let folder = task();
+        let path = folder.path().join("birch/3.png");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.expect("mkfifo").success());
+        let task = TaskFiles::find(folder.path()).expect("two classes");
+        let error = task.read(SHAPE, false).expect_err("a pipe").to_string();
+        assert!(
+            error.contains("birch/3.png") && error.contains("not a regular file"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_class_folder_without_pictures_is_named() {
+        let folder = task();
+        let inner = folder.path().join("cedar/2024");
+        fs::create_dir_all(&inner).expect("made");
+        fs::copy(folder.path().join("ash/1.png"), inner.join("1.png")).expect("copied");
+        let error = TaskFiles::find(folder.path()).expect_err("no picture");
+        let error = error.to_string();
+        assert!(
+            error.contains("cedar: no picture, expected PNG or JPEG") && error.contains("2024"),
+            "{error}"
+        );
+    }
 }

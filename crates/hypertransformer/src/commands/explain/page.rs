@@ -55,6 +55,10 @@ impl Section {
     }
 }
 
+/// What every page begins with, so that it is known again.
+const START: &str = "<!doctype html>\n<html lang=\"en\">\n<head>\n\
+                     <meta name=\"generator\" content=\"hypertransformer explain\">\n";
+
 /// The policy keeps a browser from asking for anything outside the file.
 const HEAD: &str = "<meta charset=\"utf-8\">
 <meta name=\"viewport\" content=\"width=device-width\">
@@ -71,13 +75,16 @@ figcaption { font-weight: bold; margin-bottom: 0.4rem; }
 </style>
 ";
 
+/// Whether a file is such a page.
+pub(super) fn is_ours(bytes: &[u8]) -> bool {
+    bytes.starts_with(START.as_bytes())
+}
+
 /// The whole file.
 pub(super) fn html(title: &str, sections: &[Section]) -> String {
     let title = escaped(title);
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<title>{title}</title>\n{HEAD}</head>\n\
-         <body>\n<h1>{title}</h1>\n"
-    );
+    let mut page =
+        format!("{START}<title>{title}</title>\n{HEAD}</head>\n<body>\n<h1>{title}</h1>\n");
     for section in sections {
         let _ = writeln!(page, "<h2>{}</h2>", escaped(&section.title));
         for block in &section.blocks {
@@ -146,5 +153,6 @@ mod tests {
             assert!(page.contains(part), "{page} lacks {part}");
         }
         assert!(!page.contains("<script"));
+        assert!(is_ours(page.as_bytes()) && !is_ours(b"<!doctype html>"));
     }
 }

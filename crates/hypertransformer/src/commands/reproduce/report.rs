@@ -8,6 +8,7 @@ use ht_cnn::NormStatistics;
 use ht_files::durable;
 use serde::{Deserialize, Serialize};
 
+use super::super::models;
 use super::rows::{Row, Tables};
 
 /// Where the table stands in the document.
@@ -29,6 +30,13 @@ pub(super) struct OtherStatistics {
 pub(super) struct WholeClassQueries {
     pub(super) accuracy: f64,
     pub(super) ci95: f64,
+}
+
+/// What a row cost with the rows that it started from, all the way back.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct InAll {
+    pub(super) train_episodes: u64,
+    pub(super) hours: f64,
 }
 
 /// One measured row.
@@ -58,6 +66,8 @@ pub(super) struct Recorded {
     pub(super) seed: u64,
     pub(super) train_episodes: u64,
     pub(super) hours: f64,
+    /// None where a row that it started from is not known.
+    pub(super) in_all: Option<InAll>,
     pub(super) machine: Option<String>,
     pub(super) device: String,
     pub(super) parameters_sha256: String,
@@ -112,6 +122,34 @@ impl Results {
         }
     }
 
+    /// Adds up what each row cost with those that it started from. Rows stand below what they start from.
+    pub(super) fn add_up(&mut self, tables: &Tables) -> Result<()> {
+        for row in tables.rows() {
+            let before = match (&row.start, &row.start_model) {
+                (Some(start), _) => self.get(start).map(|start| start.in_all),
+                (None, Some(model)) if models::is_model(model) => {
+                    let digest = models::Card::read(model)?.parameters_sha256;
+                    let mut rows = self.rows.iter();
+                    let origin = rows.find(|row| row.parameters_sha256 == digest);
+                    origin.map(|origin| origin.in_all)
+                }
+                (None, Some(_)) => None,
+                (None, None) => Some(Some(InAll {
+                    train_episodes: 0,
+                    hours: 0.0,
+                })),
+            };
+            let Some(found) = self.get_mut(&row.id) else {
+                continue;
+            };
+            found.in_all = before.flatten().map(|before| InAll {
+                train_episodes: before.train_episodes + found.train_episodes,
+                hours: before.hours + found.hours,
+            });
+        }
+        Ok(())
+    }
+
     /// Writes the file, whole or not at all.
     pub(super) fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self)?;
@@ -136,14 +174,27 @@ pub(super) fn write_tables(tables: &Tables, results: &Results, document: &Path) 
     let mut text = String::new();
     for table in &tables.all {
         let lines = lines(&table.rows, results);
-        let _ = write!(text, "\n### {}\n\n{HEAD}{lines}", table.title);
+        let episodes = test_episodes(&table.rows, results);
+        let _ = write!(text, "\n### {}\n\n{episodes}{HEAD}{lines}", table.title);
     }
     let text = format!("{before}{}\n{text}{after}", MARKS[0]);
     Ok(durable::replace_file(document, text.as_bytes())?)
 }
 
-const HEAD: &str = "| row | what | method, statistics | test accuracy | n | paper | queries of the whole class | behind | under the other statistics | episodes, hours |\n\
+const HEAD: &str = "| row | what | method, statistics | test accuracy | n | paper | queries of the whole class | behind | under the other statistics | episodes, hours (with its start) |\n\
                     | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
+
+/// Which episodes a table's rows were tested on, if all of them on the same.
+fn test_episodes(rows: &[Row], results: &Results) -> String {
+    let mut digests = rows.iter().filter_map(|row| results.get(&row.id));
+    let mut digests = digests.by_ref().map(|row| &row.episodes_sha256);
+    match digests.next() {
+        Some(first) if digests.all(|digest| digest == first) => {
+            format!("Test episodes: SHA-256 `{first}`.\n\n")
+        }
+        _ => String::new(),
+    }
+}
 
 fn lines(rows: &[Row], results: &Results) -> String {
     let mut lines = String::new();
@@ -171,9 +222,13 @@ fn lines(rows: &[Row], results: &Results) -> String {
         let whole_class = found.whole_class_queries.map_or(String::new(), |found| {
             format!("{:.2} ± {:.2}", found.accuracy, found.ci95)
         });
+        let in_all = found.in_all.filter(|_| found.start.is_some());
+        let in_all = in_all.map_or(String::new(), |in_all| {
+            format!(" ({}, {:.2})", in_all.train_episodes, in_all.hours)
+        });
         let _ = writeln!(
             lines,
-            "| `{id}` | {title} | {}, {} | **{:.2} ± {:.2}** | {} | {paper} | {whole_class} | {behind} | {other} | {}, {:.2} |",
+            "| `{id}` | {title} | {}, {} | **{:.2} ± {:.2}** | {} | {paper} | {whole_class} | {behind} | {other} | {}, {:.2}{in_all} |",
             found.method,
             found.norm_statistics.name(),
             found.accuracy,
