@@ -4,6 +4,7 @@
 //! floats, and a whole set stays in memory.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use crate::{EpisodeError, Split};
 
@@ -16,6 +17,13 @@ pub struct ImageShape {
     pub height: usize,
     /// W, in pixels.
     pub width: usize,
+}
+
+/// `C x H x W`, as errors name it.
+impl fmt::Display for ImageShape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} x {} x {}", self.channels, self.height, self.width)
+    }
 }
 
 impl ImageShape {

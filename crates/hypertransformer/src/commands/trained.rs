@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use burn::tensor::Device;
-use ht_episodes::ImageShape;
 use ht_train::{
     Experiment, ExperimentConfig, Learner, Override, RunDir, TrainingObjective, load_learner,
 };
@@ -106,11 +105,6 @@ fn measured_on(config: &ExperimentConfig, overrides: &[Override]) -> Result<Expe
     }
     let [own, other] = [config, &changed].map(|config| config.data.shape());
     if own != other {
-        let shown = |shape: ImageShape| {
-            let (height, width) = (shape.height, shape.width);
-            format!("{} x {height} x {width}", shape.channels)
-        };
-        let (own, other) = (shown(own), shown(other));
         bail!("--set data: images of {other} (channels, height, width), but the CNNs read {own}");
     }
     Ok(changed)

@@ -145,15 +145,11 @@ impl Factory {
     /// Refuses what it cannot do, and leaves out what it was not trained for, saying so.
     pub(super) fn suited(&self, task: Task) -> Result<Task> {
         if task.shape() != self.shape() {
-            let shown = |shape: ImageShape| {
-                let (height, width) = (shape.height, shape.width);
-                format!("{} x {height} x {width}", shape.channels)
-            };
             bail!(
                 "images of {} (channels, height, width), but {} reads {}: another --model is needed",
-                shown(task.shape()),
+                task.shape(),
                 self.name,
-                shown(self.shape())
+                self.shape()
             );
         }
         if task.labels.len() > self.ways() {
