@@ -63,6 +63,36 @@ def image_encoder():
         side, inputs = -(-side // stride), IMAGE_FEATURES
 
 
+def encoders():
+    model = HyperTransformer(CASE, GENERATED["looped"])
+    images = torch.rand(EPISODES, CASE.support, CASE.inputs, CASE.side, CASE.side)
+    report("image encoder", {"": lambda: model.image_features(images)})
+    side, inputs = CASE.side, CASE.inputs
+    for number, generator in enumerate([*model.layers, model.logits]):
+        shape = EPISODES, CASE.support, inputs, side, side
+        x = torch.rand(shape, requires_grad=number > 0)
+        run = lambda generator=generator, x=x: generator.features(x)
+        report(f"activation encoder of layer {number + 1}", {"": run})
+        side, inputs = side // 2, CASE.channels
+
+
+def update():
+    """Of all parameters as one vector; the gradient stays as large as it is."""
+    parameters = torch.randn(843_304, requires_grad=True)
+    gradient = torch.randn(843_304)
+    for name, optimizer in (
+        ("Adam", torch.optim.Adam([parameters], 1e-3, fused=True)),
+        ("SGD", torch.optim.SGD([parameters], 1e-3, fused=True)),
+    ):
+
+        def step(optimizer=optimizer):
+            parameters.grad = gradient.clone()
+            torch.nn.utils.clip_grad_norm_([parameters], 1.0)
+            optimizer.step()
+
+        print(f"update of 843,304 parameters, {name}: {milliseconds(step):.3f} ms", flush=True)
+
+
 def generated_layers(role, images):
     side, inputs = CASE.side, CASE.inputs
     for number in range(LAYERS):
@@ -101,7 +131,9 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     torch.manual_seed(0)
     image_encoder()
+    encoders()
     generated_layers("support", CASE.support)
     generated_layers("queries", CASE.queries)
     transformers()
     whole_gradient()
+    update()

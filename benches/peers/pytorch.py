@@ -98,13 +98,19 @@ class LayerGenerator(nn.Module):
         self.blocks = nn.Sequential(*[Block(self.width, case.pre_norm) for _ in range(BLOCKS)])
         self.norm = nn.LayerNorm(self.width) if case.pre_norm else nn.Identity()
 
-    def forward(self, activations, image_features, labels):
+    def features(self, activations):
+        """What the activation encoder sees of [E, S, C, H, W]."""
         e, s = activations.shape[:2]
         x, features = activations.flatten(0, 1), []
         for number, encoder in enumerate(self.encoders):
             x = encoder(F.relu(x) if number else x)
             features.append(x.mean((2, 3)).reshape(e, s, -1))
-        samples = torch.cat([self.labels[labels], *features, image_features], 2)
+        return torch.cat(features, 2)
+
+    def forward(self, activations, image_features, labels):
+        e = len(activations)
+        features = self.features(activations)
+        samples = torch.cat([self.labels[labels], features, image_features], 2)
         samples = F.pad(samples, (0, self.width - samples.shape[2]))
         weights = F.pad(self.weights, (0, self.width - EMBEDDING)).expand(e, -1, -1)
         tokens = self.norm(self.blocks(torch.cat([weights, samples], 1)))
@@ -142,12 +148,16 @@ class HyperTransformer(nn.Module):
         scale, shift = (p[l].reshape(1, 1, o, 1, 1) for p in (self.scales, self.shifts))
         return (x - mean) * torch.rsqrt(variance + 1e-3) * scale + shift, statistics
 
-    def forward(self, support, labels, query):
+    def image_features(self, support):
         e, s = support.shape[:2]
         x = support.flatten(0, 1)
         for encoder in self.image_encoder:
             x = F.relu(encoder(x))
-        image_features = x.mean((2, 3)).reshape(e, s, -1)
+        return x.mean((2, 3)).reshape(e, s, -1)
+
+    def forward(self, support, labels, query):
+        e = len(support)
+        image_features = self.image_features(support)
         activations, kernels, statistics = support, list(self.kernels), []
         for l in range(LAYERS):
             if self.layers:

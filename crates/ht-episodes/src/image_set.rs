@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::PathBuf;
 
 use crate::{EpisodeError, Split};
 
@@ -54,6 +55,7 @@ pub struct ImageClass {
 pub struct ImageSet {
     shape: ImageShape,
     classes: Vec<ImageClass>,
+    left_out: Vec<PathBuf>,
 }
 
 impl ImageSet {
@@ -82,7 +84,23 @@ impl ImageSet {
                 cause: "stands in the set twice, expected once".to_owned(),
             });
         }
-        Ok(Self { shape, classes })
+        Ok(Self {
+            shape,
+            classes,
+            left_out: Vec::new(),
+        })
+    }
+
+    /// The same set, which knows what lay beside its images and was not read.
+    #[must_use]
+    pub fn leaving_out(self, left_out: Vec<PathBuf>) -> Self {
+        Self { left_out, ..self }
+    }
+
+    /// Pictures and folders beside its images that were not read, for whoever can tell the user;
+    /// empty where the source is no folder of class folders.
+    pub fn left_out(&self) -> &[PathBuf] {
+        &self.left_out
     }
 
     /// Shape of every image.

@@ -11,7 +11,7 @@ use crate::{ActivationEncoderConfig, NonlinearFeatures, ParameterInit, PartCost}
 
 /// Which layer an encoder serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EncodedLayer {
+pub enum EncodedLayer {
     /// A convolution layer: as many convolutions as the configuration says.
     Convolution {
         /// F of the CNN, which is also the encoder's.
@@ -82,7 +82,7 @@ pub struct ActivationEncoder {
 
 impl ActivationEncoder {
     /// An encoder for one layer's input.
-    pub(crate) fn new(
+    pub fn new(
         config: &ActivationEncoderConfig,
         input: Geometry,
         layer: EncodedLayer,

@@ -7,12 +7,11 @@ use ht_cnn::{
 };
 use ht_episodes::SupportSet;
 
-use crate::activation_encoder::EncodedLayer;
 use crate::cost::cnn_layers;
 use crate::{
-    ClassHead, ConvSource, EpisodeCost, Generation, GeneratorConfig, GeneratorError, HiddenSamples,
-    ImageEncoder, LayerGenerator, LogitsSource, ParameterInit, PartCost, Pass, Samples,
-    WarmupHeads,
+    ClassHead, ConvSource, EncodedLayer, EpisodeCost, Generation, GeneratorConfig, GeneratorError,
+    HiddenSamples, ImageEncoder, LayerGenerator, LogitsSource, ParameterInit, PartCost, Pass,
+    Samples, WarmupHeads,
 };
 
 /// A support set in, a CNN out.

@@ -4,11 +4,11 @@ use burn::module::Module;
 use burn::tensor::{Bool, Tensor};
 use ht_cnn::{Activations, Features, Geometry, SliceGrid, flatten_features};
 
-use crate::activation_encoder::{EncodedLayer, planned_convolutions};
+use crate::activation_encoder::planned_convolutions;
 use crate::construction::construction_start;
 use crate::{
-    ActivationEncoder, GeneratorConfig, LogitsFeatures, LogitsStart, LogitsTokens, ParameterInit,
-    PartCost, Pass, SampleFeatures, Samples, TokenEmbeddings, Transformer,
+    ActivationEncoder, EncodedLayer, GeneratorConfig, LogitsFeatures, LogitsStart, LogitsTokens,
+    ParameterInit, PartCost, Pass, SampleFeatures, Samples, TokenEmbeddings, Transformer,
 };
 
 /// Added to the variance of a feature; of the order of a feature that says nothing.

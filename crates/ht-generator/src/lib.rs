@@ -39,7 +39,7 @@ mod tokens;
 mod transformer;
 mod weight_source;
 
-pub use activation_encoder::ActivationEncoder;
+pub use activation_encoder::{ActivationEncoder, EncodedLayer};
 pub use attention::Attention;
 pub use config::{
     ActivationEncoderConfig, Architecture, AttentionWeighting, BlockActivation, ClassHeadConfig,

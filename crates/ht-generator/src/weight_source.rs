@@ -7,10 +7,9 @@ use ht_cnn::{
     SliceLayout,
 };
 
-use crate::activation_encoder::EncodedLayer;
 use crate::{
-    GeneratorConfig, LayerGenerator, LearnedTensors, NormPrior, NormWeights, ParameterInit, Pass,
-    Samples,
+    EncodedLayer, GeneratorConfig, LayerGenerator, LearnedTensors, NormPrior, NormWeights,
+    ParameterInit, Pass, Samples,
 };
 
 /// The tensors of a convolution layer that are parameters, shared by all episodes.

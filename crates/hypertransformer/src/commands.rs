@@ -8,6 +8,7 @@ pub(crate) mod evaluate;
 pub(crate) mod explain;
 pub(crate) mod import_tf;
 pub(crate) mod inspect;
+mod left_out;
 pub(crate) mod models;
 pub(crate) mod parity;
 pub(crate) mod reproduce;
@@ -18,8 +19,9 @@ mod trained;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use ht_train::{ExperimentConfig, Override, RunDir};
+use ht_train::{Experiment, ExperimentConfig, Override, RunDir};
 
+use self::left_out::say_left_out;
 use crate::progress::say;
 
 /// How a command ended without an error.
@@ -29,6 +31,14 @@ pub(crate) enum Outcome {
     Done,
     /// By a signal, with everything saved; with the exit code that stands for it.
     Stopped(u8),
+}
+
+/// The experiment of a config on its data; says what of a folder is not read.
+fn resolved(config: ExperimentConfig, data: Option<&Path>) -> Result<Experiment> {
+    let experiment = Experiment::resolve(config, data)?;
+    let images = experiment.train_sampler.images();
+    say_left_out(images.left_out(), "in class folders");
+    Ok(experiment)
 }
 
 /// The experiment of a config file, or the built-in one.

@@ -66,7 +66,8 @@ pub(super) fn load(root: &Path, shape: ImageShape) -> Result<ImageSet, EpisodeEr
         files,
     };
     let classes = found.classes.into_iter().map(of_class).collect();
-    ImageSet::new(shape, read_classes(root, classes, shape)?)
+    let set = ImageSet::new(shape, read_classes(root, classes, shape)?)?;
+    Ok(set.leaving_out(found.left_out))
 }
 
 /// Reads the pictures of classes whose files lie in, or are named by, `place`.

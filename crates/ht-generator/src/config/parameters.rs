@@ -10,10 +10,10 @@ use super::{
     Architecture, GeneratorConfig, LearnedTensors, LogitsFeatures, NormOrder, NormWeights,
     TransformerConfig,
 };
-use crate::NormPrior;
-use crate::activation_encoder::{EncodedLayer, planned_convolutions};
+use crate::activation_encoder::planned_convolutions;
 use crate::image_encoder;
 use crate::layer_generator::{TokenGrid, seen_features};
+use crate::{EncodedLayer, NormPrior};
 
 impl GeneratorConfig {
     /// Parameters of the generator for CNNs of a given shape; `u64::MAX` for more than fit it.

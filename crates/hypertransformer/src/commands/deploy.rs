@@ -11,7 +11,6 @@ mod export;
 mod factory;
 mod generate;
 mod leave_one_out;
-mod left_out;
 mod predict;
 mod report;
 mod task;

@@ -2,17 +2,16 @@
 
 use anyhow::{Result, bail};
 use ht_files::durable;
-use ht_train::Experiment;
 use serde_json::json;
 
-use super::{Outcome, experiment_config, shown};
+use super::{Outcome, experiment_config, resolved, shown};
 use crate::args::EpisodesArgs;
 use crate::progress::print;
 
 /// Writes the list.
 pub(crate) fn run(args: &EpisodesArgs) -> Result<Outcome> {
     let config = experiment_config(args.config.as_deref(), &args.overrides)?;
-    let experiment = Experiment::resolve(config, args.data.as_deref())?;
+    let experiment = resolved(config, args.data.as_deref())?;
     let episodes = experiment.fixed_episodes(args.split.into(), args.episodes);
     let (images, list) = (episodes.images, &episodes.list);
     let text = list.to_text(images)?;

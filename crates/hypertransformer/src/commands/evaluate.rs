@@ -53,7 +53,8 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     }
     let accuracy = records.accuracy();
     let pixel_nn = Accuracy::of(&fixed.pixel_nearest_neighbour());
-    let calibrated = calibrated(&model, &experiment, &fixed, args, &compute);
+    let rate = args.false_accept_rate;
+    let calibrated = calibrated(&model, &experiment, &fixed, rate, &compute);
     let measured = &records.measured;
     if args.json {
         let (calibration, report) = calibrated.unzip();
@@ -93,11 +94,11 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
 
 /// Fits temperature and thresholds on as many validation episodes, and measures them on these; not
 /// on validation episodes themselves.
-fn calibrated(
+pub(super) fn calibrated(
     model: &Learner,
     experiment: &Experiment,
     fixed: &FixedEpisodes<'_>,
-    args: &EvaluateArgs,
+    false_accept_rate: f64,
     compute: &Compute,
 ) -> Option<(Calibration, CalibrationReport)> {
     if fixed.list.split() == Split::Validation.name() {
@@ -106,7 +107,7 @@ fn calibrated(
     let n_episodes = fixed.list.plans().len() as u64;
     let validation = experiment.fixed_episodes(Split::Validation, n_episodes);
     let logits = |episodes| episode_logits(model, episodes, compute);
-    let calibration = Calibration::fit(&logits(&validation), args.false_accept_rate);
+    let calibration = Calibration::fit(&logits(&validation), false_accept_rate);
     let report = calibration.measure(&logits(fixed));
     Some((calibration, report))
 }

@@ -17,13 +17,11 @@ use burn::module::Module;
 use ht_cnn::NormStatistics;
 use ht_episodes::Split;
 use ht_files::{bounded, durable};
-use ht_train::{
-    Calibration, CalibrationReport, Compute, RunDir, episode_logits, load_learner,
-    parameters_digest,
-};
+use ht_train::{Calibration, CalibrationReport, RunDir, load_learner, parameters_digest};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::evaluate::calibrated;
 use super::trained::Trained;
 use super::{Outcome, best_checkpoint};
 use crate::args::ModelsArgs;
@@ -198,7 +196,12 @@ fn add(run: &Path, target: &Path, args: &ModelsArgs) -> Result<()> {
         let bytes = bounded::read(&checkpoint.join(file), MOST_BYTES)?;
         durable::write_file(&partial.join(file), &bytes)?;
     }
-    let (calibration, calibration_report) = calibrated(&trained, &compute, args.false_accept_rate);
+    let experiment = &trained.experiment;
+    let n_episodes = experiment.config.evaluation.test_episodes;
+    let test = experiment.fixed_episodes(Split::Test, n_episodes);
+    let rate = args.false_accept_rate;
+    let (calibration, calibration_report) =
+        calibrated(&trained.learner, experiment, &test, rate, &compute).unzip();
     let card = Card {
         method: report.method,
         norm_statistics: report.norm_statistics,
@@ -207,29 +210,11 @@ fn add(run: &Path, target: &Path, args: &ModelsArgs) -> Result<()> {
         test_episodes: report.test.episodes,
         train_episodes: report.train_episodes,
         parameters_sha256: report.parameters_sha256,
-        data_sha256: Some(trained.experiment.data_digest()),
-        calibration: Some(calibration),
-        calibration_report: Some(calibration_report),
+        data_sha256: Some(experiment.data_digest()),
+        calibration,
+        calibration_report,
     };
     let text = format!("{}\n", serde_json::to_string_pretty(&card)?);
     durable::write_file(&partial.join(CARD), text.as_bytes())?;
     Ok(durable::commit_folder(&partial, target)?)
-}
-
-/// Temperature and thresholds from validation episodes, as many as the test has, and what they are
-/// worth on the test's.
-fn calibrated(
-    trained: &Trained,
-    compute: &Compute,
-    false_accept_rate: f64,
-) -> (Calibration, CalibrationReport) {
-    let experiment = &trained.experiment;
-    let logits = |split| {
-        let n_episodes = experiment.config.evaluation.test_episodes;
-        let episodes = experiment.fixed_episodes(split, n_episodes);
-        episode_logits(&trained.learner, &episodes, compute)
-    };
-    let calibration = Calibration::fit(&logits(Split::Validation), false_accept_rate);
-    let report = calibration.measure(&logits(Split::Test));
-    (calibration, report)
 }

@@ -25,7 +25,7 @@ use self::report::{OtherStatistics, Recorded, Results, WholeClassQueries};
 use self::rows::{Row, Tables};
 use super::stop_signal::StopSignal;
 use super::train::{begin, run_info, watched};
-use super::{Outcome, absolute};
+use super::{Outcome, absolute, resolved};
 use super::{best_checkpoint, models};
 use crate::args::ReproduceArgs;
 use crate::progress::{print, say};
@@ -145,7 +145,7 @@ fn finished(
     }
     let data = data_folder(row, args)?;
     let compute = args.compute.device.compute(args.compute.threads)?;
-    let experiment = Experiment::resolve(config, data.as_deref())?;
+    let experiment = resolved(config, data.as_deref())?;
     let run = open(row, path, &experiment, data, args, &compute.device)?;
     say(&format!("{}: training in {}", row.id, path.display()));
     match watched(&experiment, &run, &compute, BadSteps::Stop, stop)? {
@@ -288,6 +288,7 @@ fn recorded(row: &Row, report: &TrainReport, args: &ReproduceArgs) -> Result<Rec
         other_statistics: other_statistics(row, &own, args)?,
         whole_class_queries: whole_class_queries(row, args)?,
         pixel_nn: report.pixel_nn.mean,
+        pixel_nn_ci95: Some(report.pixel_nn.ci95),
         channels: config.cnn.channels,
         cnn_weights: spec.n_weights(),
         cnn_multiply_adds: spec.n_multiply_adds(),

@@ -11,7 +11,9 @@ use ht_train::{
 use serde_json::json;
 
 use super::stop_signal::StopSignal;
-use super::{Outcome, absolute, best_checkpoint, experiment_config, machine, next_free, shown};
+use super::{
+    Outcome, absolute, best_checkpoint, experiment_config, machine, next_free, resolved, shown,
+};
 use crate::args::TrainArgs;
 use crate::device::DeviceName;
 use crate::progress::{TrainProgress, print, say};
@@ -35,7 +37,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     if !args.resume {
         RunDir::check_free(&path)?;
     }
-    let experiment = Experiment::resolve(config, data.as_deref())?;
+    let experiment = resolved(config, data.as_deref())?;
     let run = if args.resume {
         RunDir::open(&path)?
     } else {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::{error, json, names, read, scratch, write_picture};
+use crate::support::{command, error, json, names, read, scratch, stderr, write_picture};
 
 const SMOKE: &str = "configs/smoke.toml";
 
@@ -114,6 +114,44 @@ fn missing_and_broken_data() {
 }
 
 #[test]
+fn pictures_of_a_data_folder_that_are_not_read_are_named() {
+    let (folder, _) = scratch();
+    let data = folder.path().join("data");
+    for class in 0..9 {
+        for picture in 0..4 {
+            write_picture(&data.join(format!("{class}/{picture}.png")), 100);
+        }
+    }
+    let list = folder.path().join("list.jsonl").display().to_string();
+    let data_text = data.display().to_string();
+    let args = [
+        "episodes",
+        SMOKE,
+        "--data",
+        &data_text,
+        "--set",
+        "data={ source = 'folder', channels = 'grey', image_size = 16 }",
+        "--set",
+        "split={ by = 'seed', seed = 1, validation = 3, test = 3 }",
+        "-o",
+        &list,
+    ];
+    let said = || {
+        let output = command(&args).output().expect("started");
+        assert!(output.status.success(), "{}", stderr(&output));
+        fs::remove_file(&list).expect("written");
+        stderr(&output)
+    };
+    assert!(!said().contains("left out"));
+    fs::write(data.join("3/other.webp"), b"a picture").expect("written");
+    write_picture(&data.join("loose.png"), 100);
+    let said = said();
+    for part in ["left out", "other.webp", "loose.png", "in class folders"] {
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+#[test]
 fn an_existing_run_is_never_overwritten() {
     let (folder, run) = scratch();
     json(&["train", SMOKE, "--run", &run]);
@@ -192,11 +230,8 @@ fn a_run_whose_path_is_no_text() {
     let (folder, _) = scratch();
     let path = folder.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
     let train = ["train", SMOKE, "--run"];
-    let output = crate::support::command(&train)
-        .arg(&path)
-        .output()
-        .expect("started");
-    let text = crate::support::stderr(&output);
+    let output = command(&train).arg(&path).output().expect("started");
+    let text = stderr(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("its path is no UTF-8"), "{text}");
     assert!(!path.exists());
@@ -233,11 +268,11 @@ fn a_loss_that_is_no_number() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_result_that_nobody_gets_is_an_error() {
-    let inspect = || crate::support::command(&["inspect", SMOKE]);
+    let inspect = || command(&["inspect", SMOKE]);
     let full = fs::File::options().write(true).open("/dev/full");
     let output = inspect().stdout(full.expect("opened")).output();
     let output = output.expect("started");
-    let text = crate::support::stderr(&output);
+    let text = stderr(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("cannot write to stdout"), "{text}");
 
@@ -245,7 +280,7 @@ fn a_result_that_nobody_gets_is_an_error() {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
     let output = inspect().stdout(writer).output().expect("started");
-    let text = crate::support::stderr(&output);
+    let text = stderr(&output);
     assert!(output.status.success() && !text.contains("error"), "{text}");
 }
 
@@ -261,7 +296,7 @@ fn a_full_disk_is_an_error_and_the_last_checkpoint_stays() {
         .current_dir(crate::support::root())
         .output()
         .expect("started");
-    let text = crate::support::stderr(&output);
+    let text = stderr(&output);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(
         text.contains("cannot write") && text.contains("safetensors"),

@@ -210,7 +210,14 @@ fn rows_are_trained_once_and_written_into_the_document() {
         "{document}"
     );
     assert!(document.ends_with("<!-- /rows -->\nafter\n"), "{document}");
+    // The floor under all rows of a table, as each of them has measured it.
+    let pixels = [&small["pixel_nn"], &small["pixel_nn_ci95"]].map(number);
+    let pixels = format!(
+        "Pixel nearest neighbour on them: **{:.2} ± {:.2}** (n = {})",
+        pixels[0], pixels[1], small["episodes"]
+    );
     for part in [
+        pixels.as_str(),
         "`small` | a small one",
         "`further` | gone on",
         "24, 0.00 (48, 0.00) |",

@@ -9,10 +9,10 @@ use ht_episodes::picture_files;
 
 use super::factory::{Factory, default_models};
 use super::generate::make;
-use super::left_out::say_left_out;
 use super::task::Task;
 use crate::args::{AddClassArgs, RemoveClassArgs, RewriteArgs};
 use crate::commands::Outcome;
+use crate::commands::left_out::say_left_out;
 
 /// Adds the pictures of a folder as a class.
 pub(crate) fn add_class(args: &AddClassArgs) -> Result<Outcome> {

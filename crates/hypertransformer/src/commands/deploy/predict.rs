@@ -7,8 +7,8 @@ use ht_bundle::{Bundle, Precision};
 use ht_episodes::{ImageShape, Picture, picture_files};
 use serde_json::{Value, json};
 
-use super::left_out::say_left_out;
 use crate::args::PredictArgs;
+use crate::commands::left_out::say_left_out;
 use crate::commands::{Outcome, shown};
 use crate::progress::print;
 

@@ -12,7 +12,7 @@ use ht_bundle::{Bundle, SupportImage};
 use ht_episodes::{ClassFolders, ImageShape, Picture, SupportSet, class_folders, normalize_pixel};
 use ht_files::{bounded, sha256};
 
-use super::left_out::say_left_out;
+use crate::commands::left_out::say_left_out;
 
 /// Names of the folder with pictures that have no label.
 const UNLABELLED: [&str; 2] = ["unlabelled", "unlabeled"];

@@ -55,7 +55,10 @@ pub(super) struct Recorded {
     pub(super) behind_ci95: Option<f64>,
     pub(super) other_statistics: Option<OtherStatistics>,
     pub(super) whole_class_queries: Option<WholeClassQueries>,
+    /// Pixel nearest neighbour on the same episodes.
     pub(super) pixel_nn: f64,
+    /// None where the row was recorded before there was one.
+    pub(super) pixel_nn_ci95: Option<f64>,
     pub(super) channels: usize,
     pub(super) cnn_weights: usize,
     pub(super) cnn_multiply_adds: usize,
@@ -184,16 +187,26 @@ pub(super) fn write_tables(tables: &Tables, results: &Results, document: &Path) 
 const HEAD: &str = "| row | what | method, statistics | test accuracy | n | paper | queries of the whole class | behind | under the other statistics | episodes, hours (with its start) |\n\
                     | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
 
-/// Which episodes a table's rows were tested on, if all of them on the same.
+/// Which episodes a table's rows were tested on, if all of them on the same, and what comparing
+/// pixels is worth on them.
 fn test_episodes(rows: &[Row], results: &Results) -> String {
-    let mut digests = rows.iter().filter_map(|row| results.get(&row.id));
-    let mut digests = digests.by_ref().map(|row| &row.episodes_sha256);
-    match digests.next() {
-        Some(first) if digests.all(|digest| digest == first) => {
-            format!("Test episodes: SHA-256 `{first}`.\n\n")
-        }
-        _ => String::new(),
+    let found: Vec<&Recorded> = rows.iter().filter_map(|row| results.get(&row.id)).collect();
+    let Some(first) = found.first() else {
+        return String::new();
+    };
+    let digest = &first.episodes_sha256;
+    if found.iter().any(|row| row.episodes_sha256 != *digest) {
+        return String::new();
     }
+    let with_interval = found.iter().find_map(|row| {
+        let ci95 = row.pixel_nn_ci95?;
+        Some(format!("{:.2} ± {ci95:.2}", row.pixel_nn))
+    });
+    let pixel_nn = with_interval.unwrap_or_else(|| format!("{:.2}", first.pixel_nn));
+    format!(
+        "Test episodes: SHA-256 `{digest}`. Pixel nearest neighbour on them: **{pixel_nn}** (n = {}).\n\n",
+        first.episodes
+    )
 }
 
 fn lines(rows: &[Row], results: &Results) -> String {
