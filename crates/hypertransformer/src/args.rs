@@ -260,7 +260,8 @@ pub(crate) struct CompareArgs {
 pub(crate) struct ReproduceArgs {
     /// Rows of the table [default: all].
     pub(crate) rows: Vec<String>,
-    /// Train one row again from nothing; it is an error if it falls outside what is recorded.
+    /// Train one row again from nothing; it is an error if it is further from what is recorded than
+    /// both intervals and what rounding does to a training.
     #[arg(long, value_name = "ROW", conflicts_with = "rows")]
     pub(crate) check: Option<String>,
     /// Folder of the data sets, a folder each.
@@ -282,6 +283,9 @@ pub(crate) struct ReproduceArgs {
     /// The document with the table.
     #[arg(long, value_name = "FILE", default_value = "docs/results.md")]
     pub(crate) document: PathBuf,
+    /// Folder of the rows' results by episode, which rows are compared by.
+    #[arg(long, value_name = "DIR", default_value = "docs/records")]
+    pub(crate) records: PathBuf,
     /// Folder of the figures.
     #[arg(long, value_name = "DIR", default_value = "docs/figures")]
     pub(crate) figures: PathBuf,

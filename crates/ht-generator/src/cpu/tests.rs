@@ -1,5 +1,7 @@
 //! The loops against the definition in ordinary operations: tokens and every gradient.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Bool, Device, Gradients, Int, Tensor};
 use proptest::prelude::*;
@@ -124,6 +126,11 @@ fn run(call: &Call, pass: &mut Pass) -> Vec<Vec<f32>> {
     results
 }
 
+/// Cases in which the two were further apart than rounding alone brings them.
+static ROUGH: AtomicUsize = AtomicUsize::new(0);
+/// Rounding moves a value over the kink of a ReLU in so many cases of 200 at most.
+const MOST_ROUGH: usize = 3;
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
@@ -135,15 +142,20 @@ proptest! {
         let definition = run(&call, &mut Pass::evaluation().traced());
         prop_assert_eq!(ours.len(), definition.len());
         prop_assert!(super::operation::calls() > before, "the definition was compared with itself");
+        let mut furthest = 0f32;
         for (part, (ours, definition)) in ours.iter().zip(&definition).enumerate() {
             prop_assert_eq!(ours.len(), definition.len());
-            // As a whole: rounding may move a value over the kink of a ReLU.
             let norm = |values: &mut dyn Iterator<Item = f32>| {
                 values.map(|x| x * x).sum::<f32>().sqrt()
             };
             let apart = norm(&mut ours.iter().zip(definition).map(|(a, b)| a - b));
             let size = norm(&mut definition.iter().copied()).max(0.1);
             prop_assert!(apart <= 5e-2 * size, "part {part}: {apart} apart, of {size}");
+            furthest = furthest.max(apart / size);
+        }
+        if furthest > 1e-3 {
+            let n_rough = 1 + ROUGH.fetch_add(1, Ordering::Relaxed);
+            prop_assert!(n_rough <= MOST_ROUGH, "{n_rough} cases apart, this one by {furthest}");
         }
     }
 }

@@ -13,6 +13,9 @@ use super::{Outcome, shown};
 use crate::args::EvaluateArgs;
 use crate::progress::{print, say};
 
+/// Fewer leave an interval too wide to compare methods by.
+const FEWEST_EPISODES: usize = 600;
+
 /// Evaluates the best checkpoint of a run.
 pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
     let compute = args.compute.device.compute(args.compute.threads)?;
@@ -38,13 +41,18 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
         let episodes = args.episodes.unwrap_or(config.evaluation.test_episodes);
         experiment.fixed_episodes(args.split.into(), episodes)
     };
-    if fixed.list.plans().len() < 2 {
+    let n_episodes = fixed.list.plans().len();
+    if n_episodes < 2 {
         bail!("one episode has no interval: expected at least 2");
     }
+    if n_episodes < FEWEST_EPISODES {
+        say(&format!(
+            "note: {n_episodes} episodes; a figure to be compared with others needs {FEWEST_EPISODES}"
+        ));
+    }
     say(&format!(
-        "evaluating step {step} of {} on {} {} episodes",
+        "evaluating step {step} of {} on {n_episodes} {} episodes",
         place.display(),
-        fixed.list.plans().len(),
         fixed.list.split(),
     ));
     let records = measure(&model, config, &fixed, &compute)?;
@@ -68,6 +76,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> Result<Outcome> {
             "episodes_sha256": measured.episodes_sha256,
             "parameters_sha256": measured.parameters_sha256,
             "pixel_nn_accuracy": pixel_nn.mean,
+            "pixel_nn_ci95": pixel_nn.ci95,
             "norm_statistics": measured.norm_statistics,
             "calibration": calibration,
             "calibration_report": report,

@@ -23,21 +23,21 @@ use serde_json::json;
 
 use self::report::{OtherStatistics, Recorded, Results, WholeClassQueries};
 use self::rows::{Row, Tables};
+use super::best_checkpoint;
 use super::stop_signal::StopSignal;
 use super::train::{begin, run_info, watched};
 use super::{Outcome, absolute, resolved};
-use super::{best_checkpoint, models};
 use crate::args::ReproduceArgs;
 use crate::progress::{print, say};
 
 /// Trains and measures rows, or checks one against what is recorded.
 pub(crate) fn run(args: &ReproduceArgs) -> Result<Outcome> {
     let tables = Tables::read(&args.table)?;
-    if let Some(id) = &args.check {
-        return check(tables.get(id)?, args);
-    }
     let stop = StopSignal::listen()?;
-    for row in tables.chosen(&args.rows)? {
+    if let Some(id) = &args.check {
+        return check(tables.get(id)?, &tables, args, &stop);
+    }
+    for row in to_train(&tables, tables.chosen(&args.rows)?, &args.runs)? {
         let Some(report) = finished(row, &args.runs.join(&row.id), args, &stop)? else {
             return Ok(Outcome::Stopped(stop.exit_code()));
         };
@@ -61,6 +61,25 @@ pub(crate) fn run(args: &ReproduceArgs) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
+/// The rows, and before each those that it starts from and that are not done.
+fn to_train<'a>(tables: &'a Tables, rows: Vec<&'a Row>, runs: &Path) -> Result<Vec<&'a Row>> {
+    let mut found: Vec<&Row> = Vec::new();
+    for row in rows {
+        let mut path = vec![row];
+        while let Some(start) = path.last().and_then(|row| row.start.as_ref())
+            && RunDir::report(&runs.join(start))?.is_none()
+        {
+            path.push(tables.get(start)?);
+        }
+        for row in path.into_iter().rev() {
+            if !found.iter().any(|other| other.id == row.id) {
+                found.push(row);
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// Waits until no other process changes what is known of all rows, and keeps others waiting: rows
 /// may be trained side by side, and each is written into what the file says then.
 fn alone(args: &ReproduceArgs) -> Result<File> {
@@ -71,7 +90,7 @@ fn alone(args: &ReproduceArgs) -> Result<File> {
 }
 
 /// Trains a row again, from nothing, and compares it with what is recorded.
-fn check(row: &Row, args: &ReproduceArgs) -> Result<Outcome> {
+fn check(row: &Row, tables: &Tables, args: &ReproduceArgs, stop: &StopSignal) -> Result<Outcome> {
     let results = Results::read(&args.results)?;
     let recorded = results
         .get(&row.id)
@@ -81,8 +100,14 @@ fn check(row: &Row, args: &ReproduceArgs) -> Result<Outcome> {
     if RunDir::report(&folder)?.is_some() {
         durable::remove_folder(&folder)?;
     }
-    let stop = StopSignal::listen()?;
-    let Some(report) = finished(row, &folder, args, &stop)? else {
+    let mut path = to_train(tables, vec![row], &args.runs)?;
+    path.pop();
+    for before in path {
+        if finished(before, &args.runs.join(&before.id), args, stop)?.is_none() {
+            return Ok(Outcome::Stopped(stop.exit_code()));
+        }
+    }
+    let Some(report) = finished(row, &folder, args, stop)? else {
         return Ok(Outcome::Stopped(stop.exit_code()));
     };
     let apart = (report.test.mean - recorded.accuracy).abs();
@@ -101,8 +126,19 @@ fn check(row: &Row, args: &ReproduceArgs) -> Result<Outcome> {
         }
     );
     if args.json {
-        let accuracy = report.test.mean;
-        print(&json!({ "id": row.id, "accuracy": accuracy, "recorded": recorded.accuracy, "same_parameters": same }).to_string());
+        let object = json!({
+            "id": row.id,
+            "method": report.method,
+            "norm_statistics": report.norm_statistics,
+            "accuracy": report.test.mean,
+            "ci95": report.test.ci95,
+            "episodes": report.test.episodes,
+            "recorded": recorded.accuracy,
+            "recorded_ci95": recorded.ci95,
+            "allowed": allowed,
+            "same_parameters": same,
+        });
+        print(&object.to_string());
     } else {
         print(&line);
     }
@@ -203,16 +239,6 @@ fn open(
         return Ok(RunDir::open(path)?);
     }
     let start = row.place_to_start(&args.runs);
-    if let Some(place) = &start
-        && !models::is_model(place)
-        && RunDir::report(place)?.is_none()
-    {
-        bail!(
-            "{} starts from {}, which is not there or not done: run that row first",
-            row.id,
-            row.start_name().unwrap_or_default()
-        );
-    }
     let start = start.as_deref().map(|place| (place, StartPart::All));
     let info = RunInfo {
         data_sha256: Some(experiment.data_digest()),
@@ -236,7 +262,7 @@ fn data_folder(row: &Row, args: &ReproduceArgs) -> Result<Option<PathBuf>> {
 
 /// Compares each row with the one that it names, where both have been run on the same episodes.
 fn compare(tables: &Tables, results: &mut Results, args: &ReproduceArgs) -> Result<()> {
-    let records = |id: &str| RunDir::records_of(&args.runs.join(id));
+    let records = |id: &str| records_of(id, args);
     for row in tables.rows() {
         let Some(against) = &row.against else {
             continue;
@@ -248,9 +274,9 @@ fn compare(tables: &Tables, results: &mut Results, args: &ReproduceArgs) -> Resu
         if !own.exists() || !other.exists() {
             if found.behind.is_none() {
                 say(&format!(
-                    "{} is not compared with {against}: the run of one of them is not in {}",
+                    "{} is not compared with {against}: one of them has no records in {}",
                     row.id,
-                    args.runs.display()
+                    args.records.display()
                 ));
             }
             continue;
@@ -267,10 +293,17 @@ fn compare(tables: &Tables, results: &mut Results, args: &ReproduceArgs) -> Resu
     Ok(())
 }
 
-/// What the results file says of a row by itself.
+/// What a row has on each episode: it stays when the run is gone, so that further rows can be compared.
+fn records_of(id: &str, args: &ReproduceArgs) -> PathBuf {
+    args.records.join(format!("{id}.jsonl"))
+}
+
+/// What the results file says of a row by itself; its results by episode go into a file beside.
 fn recorded(row: &Row, report: &TrainReport, args: &ReproduceArgs) -> Result<Recorded> {
     let run = args.runs.join(&row.id);
     let own = EpisodeRecords::read(&RunDir::records_of(&run))?;
+    durable::create_folder(&args.records)?;
+    own.write(&records_of(&row.id, args))?;
     let info = RunDir::info(&run)?;
     let config = row.experiment()?;
     let spec = config.cnn_spec()?;
@@ -303,6 +336,7 @@ fn recorded(row: &Row, report: &TrainReport, args: &ReproduceArgs) -> Result<Rec
         device: info.device,
         parameters_sha256: report.parameters_sha256.clone(),
         episodes_sha256: own.measured.episodes_sha256,
+        data_sha256: Some(own.measured.data_sha256),
     })
 }
 

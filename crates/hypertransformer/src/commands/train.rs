@@ -215,6 +215,7 @@ fn report_result(report: &TrainReport, args: &TrainArgs) {
             "train_episodes": report.train_episodes,
             "train_seconds": report.train_seconds,
             "pixel_nn_accuracy": report.pixel_nn.mean,
+            "pixel_nn_ci95": report.pixel_nn.ci95,
             "device": args.compute.device.to_string(),
             "best_step": report.best_step,
             "parameters_sha256": report.parameters_sha256,

@@ -1,5 +1,6 @@
 //! One model on all devices: three training steps give the same losses everywhere.
 
+use crate::released::omniglot_case;
 use crate::support::{command, read, root, say, scratch, stderr};
 
 /// Kernels of one step of the smoke experiment on wgpu, counted once, and a tenth more.
@@ -7,6 +8,19 @@ const MOST_LAUNCHES: usize = 1_780;
 /// Kernels that 8 more episodes may cost a step: enough for images to fall into groups, too few for
 /// anything that is launched for each episode.
 const MOST_OF_EIGHT_EPISODES: usize = 16;
+
+/// Whether what a command said on wgpu is that there is no driver for it here; CI demands one.
+fn is_without_driver(text: &str) -> bool {
+    if !text.contains("adapter found") {
+        return false;
+    }
+    assert!(
+        std::env::var_os("HT_REQUIRE_WGPU").is_none(),
+        "HT_REQUIRE_WGPU is set, but there is no Vulkan driver: {text}"
+    );
+    say("skipped: no Vulkan driver for the wgpu device (install mesa-vulkan-drivers)");
+    true
+}
 
 /// Training losses of three steps, or none if the device has no driver here.
 fn losses(device: &str) -> Option<Vec<f64>> {
@@ -35,12 +49,7 @@ fn losses(device: &str) -> Option<Vec<f64>> {
     ];
     let output = command(&args).output().expect("started");
     let text = stderr(&output);
-    if device == "wgpu" && text.contains("adapter found") {
-        assert!(
-            std::env::var_os("HT_REQUIRE_WGPU").is_none(),
-            "HT_REQUIRE_WGPU is set, but there is no Vulkan driver: {text}"
-        );
-        say("skipped: no Vulkan driver for the wgpu device (install mesa-vulkan-drivers)");
+    if device == "wgpu" && is_without_driver(&text) {
         return None;
     }
     assert!(output.status.success(), "{device}: {text}");
@@ -88,6 +97,32 @@ fn three_steps_are_the_same_on_every_compiled_device() {
             );
         }
     }
+}
+
+/// Every tensor, every gradient and three steps of the released code, by a GPU's kernels.
+#[test]
+fn a_recorded_step_is_repeated_on_wgpu() {
+    if !cfg!(feature = "wgpu") {
+        say("skipped: the device wgpu is not compiled in");
+        return;
+    }
+    let Some(tensors) = omniglot_case() else {
+        return;
+    };
+    let (folder, _) = scratch();
+    for path in [tensors.with_extension("json"), tensors] {
+        let name = path.file_name().expect("a file");
+        std::fs::copy(&path, folder.path().join(name)).expect("copied");
+    }
+    let folder = folder.path().display().to_string();
+    let args = ["parity", &folder, "--device", "wgpu", "--json"];
+    let output = command(&args).output().expect("started");
+    let text = stderr(&output);
+    if is_without_driver(&text) {
+        return;
+    }
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("all 1 cases agree"), "{text}");
 }
 
 #[test]
@@ -142,8 +177,7 @@ fn launches(steps: &str, episodes: &str) -> Option<usize> {
     let output = command(&args).current_dir(folder.path()).output();
     let output = output.expect("started");
     let text = stderr(&output);
-    if text.contains("adapter found") {
-        say("skipped: no Vulkan driver for the wgpu device (install mesa-vulkan-drivers)");
+    if is_without_driver(&text) {
         return None;
     }
     assert!(output.status.success(), "{text}");

@@ -23,8 +23,8 @@ fn recorded() -> Option<PathBuf> {
     None
 }
 
-/// The case that two of the tests change or import, where the folder has it.
-fn omniglot_case() -> Option<PathBuf> {
+/// The case that some of the tests change, import or repeat on a GPU, where the folder has it.
+pub(crate) fn omniglot_case() -> Option<PathBuf> {
     let path = recorded()?.join("omni_output.safetensors");
     if path.exists() {
         return Some(path);

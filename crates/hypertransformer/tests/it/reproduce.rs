@@ -37,37 +37,17 @@ id = 'absent'
 title = 'waits for its data'
 config = 'configs/omniglot-5way-1shot.toml'
 data = 'omniglot'
+cause = 'its data are not at hand'
 ";
 
-/// The options that keep a test away from the repository's own rows.
-fn places<'a>(
-    runs: &'a str,
-    table: &'a str,
-    results: &'a str,
-    document: &'a str,
-    figures: &'a str,
-) -> [&'a str; 10] {
-    [
-        "--runs",
-        runs,
-        "--table",
-        table,
-        "--results",
-        results,
-        "--document",
-        document,
-        "--figures",
-        figures,
-    ]
-}
-
-/// A folder with the rows, and a document that waits for them.
+/// A folder with the rows, and a document that waits for them, away from the repository's own.
 struct Scratch {
-    _folder: TempDir,
+    folder: TempDir,
     runs: String,
     table: String,
     results: String,
     document: String,
+    records: String,
     figures: String,
 }
 
@@ -83,34 +63,52 @@ impl Scratch {
             table,
             results: here("results.json"),
             document,
+            records: here("records"),
             figures: here("figures"),
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// The command with these arguments.
+    fn reproduce<'a>(&'a self, args: &[&'a str]) -> Vec<&'a str> {
+        let places = [
+            "--runs",
+            &self.runs,
+            "--table",
+            &self.table,
+            "--results",
+            &self.results,
+            "--document",
+            &self.document,
+            "--records",
+            &self.records,
+            "--figures",
+            &self.figures,
+        ];
+        [&["reproduce"], args, &places].concat()
     }
 }
 
 /// Two may train rows side by side: what one writes while the other is at work must stay.
 #[test]
 fn a_row_is_written_into_what_the_file_says_by_then() {
+    let scratch = Scratch::new();
+    let reproduce = |row: &'static str| scratch.reproduce(&[row]);
     let Scratch {
-        _folder,
         runs,
         table,
         results,
-        document,
-        figures,
-    } = Scratch::new();
-    let places = places(&runs, &table, &results, &document, &figures);
-    let reproduce = |row: &'static str| [&["reproduce", row], &places[..]].concat();
+        ..
+    } = &scratch;
     json(&reproduce("small"));
-    let theirs = fs::read_to_string(&results).expect("text");
-    fs::remove_file(&results).expect("removed");
+    let theirs = fs::read_to_string(results).expect("text");
+    fs::remove_file(results).expect("removed");
 
     // The other process holds the lock, and writes its row while this one waits.
-    let lock = fs::File::open(&table).expect("opened");
+    let lock = fs::File::open(table).expect("opened");
     lock.lock().expect("locked");
     let mut child = command(&reproduce("other")).spawn().expect("started");
-    let measured = Path::new(&runs).join("other/test-support.jsonl");
+    let measured = Path::new(runs).join("other/test-support.jsonl");
     let started = Instant::now();
     while !measured.exists() && started.elapsed() < Duration::from_mins(2) {
         thread::sleep(Duration::from_millis(20));
@@ -121,34 +119,32 @@ fn a_row_is_written_into_what_the_file_says_by_then() {
         "it did not wait"
     );
     assert!(!Path::new(&results).exists());
-    fs::write(&results, theirs).expect("written");
+    fs::write(results, theirs).expect("written");
     drop(lock);
     assert!(child.wait().expect("ended").success());
-    let both = fs::read_to_string(&results).expect("text");
+    let both = fs::read_to_string(results).expect("text");
     let both: serde_json::Value = serde_json::from_str(&both).expect("JSON");
     assert_eq!(both["rows"].as_array().map(Vec::len), Some(2), "{both}");
 }
 
 #[test]
 fn a_check_is_made_anew_and_a_row_that_starts_elsewhere_now_is_refused() {
+    let scratch = Scratch::new();
+    let reproduce = |args: &[&'static str]| scratch.reproduce(args);
     let Scratch {
-        _folder,
         runs,
         table,
         results,
-        document,
-        figures,
-    } = Scratch::new();
-    let places = places(&runs, &table, &results, &document, &figures);
-    let reproduce = |args: &[&'static str]| [&["reproduce"], args, &places[..]].concat();
+        ..
+    } = &scratch;
     let rows = json(&reproduce(&["small", "further"]));
     let small = &rows["rows"][0];
 
-    let recorded = fs::read_to_string(&results).expect("text");
+    let recorded = fs::read_to_string(results).expect("text");
     let accuracy = format!("\"accuracy\": {}", small["accuracy"]);
     assert!(recorded.contains(&accuracy));
     fs::write(
-        &results,
+        results,
         recorded.replacen(&accuracy, "\"accuracy\": 0.0", 1),
     )
     .expect("written");
@@ -158,17 +154,21 @@ fn a_check_is_made_anew_and_a_row_that_starts_elsewhere_now_is_refused() {
     );
 
     // A check that failed is made anew, whatever its run says of itself.
-    fs::write(&results, recorded).expect("written");
-    let failed = Path::new(&runs).join("check-small/result.json");
+    fs::write(results, recorded).expect("written");
+    let failed = Path::new(runs).join("check-small/result.json");
     let text = fs::read_to_string(&failed).expect("text");
     let mean = format!("\"mean\": {}", small["accuracy"]);
     assert!(text.contains(&mean), "{text}");
     fs::write(&failed, text.replacen(&mean, "\"mean\": 0.0", 1)).expect("written");
     let checked = json(&reproduce(&["--check", "small"]));
     assert_eq!(checked["same_parameters"], true);
+    assert_eq!(checked["method"], "hypertransformer");
+    for number in ["ci95", "recorded_ci95", "allowed", "episodes"] {
+        assert!(checked[number].as_f64() > Some(0.0), "{checked}");
+    }
 
     // A row that starts elsewhere now is not what was trained.
-    fs::write(&table, ROWS.replace("start = 'small'", "start = 'other'")).expect("written");
+    fs::write(table, ROWS.replace("start = 'small'", "start = 'other'")).expect("written");
     error(
         &reproduce(&["further"]),
         &["further started from", "small", "but the row from", "other"],
@@ -177,34 +177,30 @@ fn a_check_is_made_anew_and_a_row_that_starts_elsewhere_now_is_refused() {
 
 #[test]
 fn rows_are_trained_once_and_written_into_the_document() {
-    let (folder, runs) = scratch();
-    let here = |name: &str| folder.path().join(name).display().to_string();
-    fs::write(here("rows.toml"), ROWS).expect("written");
+    let scratch = Scratch::new();
     let text = "before\n<!-- rows -->\nold\n<!-- /rows -->\nafter\n";
-    fs::write(here("doc.md"), text).expect("written");
-    let (table, results, document, figures) = (
-        here("rows.toml"),
-        here("results.json"),
-        here("doc.md"),
-        here("figures"),
-    );
-    let places = places(&runs, &table, &results, &document, &figures);
-    let reproduce = |args: &[&'static str]| [&["reproduce"], args, &places[..]].concat();
+    fs::write(&scratch.document, text).expect("written");
+    let reproduce = |args: &[&'static str]| scratch.reproduce(args);
+    let Scratch {
+        runs,
+        document,
+        figures,
+        ..
+    } = &scratch;
 
-    error(
-        &reproduce(&["further"]),
-        &["further starts from small", "run that row first"],
-    );
+    // The row that it starts from is trained before it.
+    json(&reproduce(&["further"]));
     let first = json(&reproduce(&["small", "other", "further"]));
     assert_eq!(first["rows"].as_array().map(Vec::len), Some(3));
-    let [small, other] = [&first["rows"][0], &first["rows"][1]];
+    let [small, further, other] = [0, 1, 2].map(|n| &first["rows"][n]);
+    assert_eq!([&small["id"], &further["id"]], ["small", "further"]);
     assert_eq!(small["paper"], 50.0);
     assert_eq!(other["against"], "small");
     let number = |value: &serde_json::Value| value.as_f64().expect("a number");
     let behind = number(&small["accuracy"]) - number(&other["accuracy"]);
     assert!((number(&other["behind"]) - behind).abs() < 1e-9, "{other}");
 
-    let document = fs::read_to_string(&document).expect("text");
+    let document = fs::read_to_string(document).expect("text");
     assert!(
         document.starts_with("before\n<!-- rows -->\n\n### small ones\n\nTest episodes: SHA-256 `"),
         "{document}"
@@ -221,12 +217,12 @@ fn rows_are_trained_once_and_written_into_the_document() {
         "`small` | a small one",
         "`further` | gone on",
         "24, 0.00 (48, 0.00) |",
-        "`absent` | waits for its data | | not run",
+        "`absent` | waits for its data | | not run: its data are not at hand |",
     ] {
         assert!(document.contains(part), "{document}");
     }
     assert!(!document.contains("old"));
-    let figure = |name: &str| fs::read_to_string(folder.path().join("figures").join(name));
+    let figure = |name: &str| fs::read_to_string(Path::new(figures).join(name));
     let hours = figure("accuracy-hours.svg").expect("drawn");
     assert!(
         hours.contains("hours of training") && hours.contains("all layers generated"),
@@ -236,7 +232,7 @@ fn rows_are_trained_once_and_written_into_the_document() {
     assert!(figure("accuracy-channels.svg").is_err());
 
     // Each generator is tested under both statistics, on the same episodes.
-    let run = Path::new(&runs).join("small").display().to_string();
+    let run = Path::new(runs).join("small").display().to_string();
     let args = ["evaluate", "--run", &run, "--norm-statistics", "support"];
     let measured = json(&args);
     let under = &small["other_statistics"];
@@ -252,7 +248,6 @@ fn rows_are_trained_once_and_written_into_the_document() {
     assert_ne!(again["accuracy"], small["accuracy"]);
     assert!(other["whole_class_queries"].is_null(), "{other}");
     // A row that goes on from another is not that row.
-    let further = &first["rows"][2];
     assert_eq!(further["start"], "small");
     assert_ne!(further["parameters_sha256"], small["parameters_sha256"]);
 
@@ -266,13 +261,16 @@ fn rows_are_trained_once_and_written_into_the_document() {
     let checked = json(&reproduce(&["--check", "small"]));
     assert_eq!(checked["same_parameters"], true);
 
-    // A comparison outlives the run that the row was compared with.
-    let records = Path::new(&runs).join("small/test.jsonl");
-    let elsewhere = Path::new(&runs).join("small/elsewhere.jsonl");
-    fs::rename(&records, &elsewhere).expect("renamed");
+    // Results by episode stay beside those of the rows, for whoever has not the runs.
+    let records = ["small", "other"].map(|id| format!("{}/{id}.jsonl", scratch.records));
+    let run = fs::read(Path::new(runs).join("small/test.jsonl")).expect("bytes");
+    assert_eq!(fs::read(&records[0]).expect("bytes"), run);
+    let compared = json(&["compare", &records[0], &records[1]]);
+    assert_eq!(compared["difference"], other["behind"]);
+    // A comparison outlives them.
+    fs::remove_file(&records[0]).expect("removed");
     let rows = json(&reproduce(&["other"]));
-    assert_eq!(rows["rows"][1]["behind"], other["behind"]);
-    fs::rename(&elsewhere, &records).expect("renamed");
+    assert_eq!(rows["rows"][2]["behind"], other["behind"]);
 
     error(
         &reproduce(&["nothing"]),
@@ -316,34 +314,19 @@ fn the_smallest_row_is_what_is_recorded() {
 
 #[test]
 fn a_row_that_goes_on_from_a_model_is_the_one_that_goes_on_from_its_run() {
-    let (folder, runs) = scratch();
-    let here = |name: &str| folder.path().join(name).display().to_string();
-    let (table, results, document, figures, models) = (
-        here("rows.toml"),
-        here("results.json"),
-        here("doc.md"),
-        here("figures"),
-        here("models"),
-    );
+    let scratch = Scratch::new();
+    let models = scratch.folder.path().join("models").display().to_string();
+    let reproduce = |args: &[&'static str]| scratch.reproduce(args);
+    let Scratch { runs, table, .. } = &scratch;
     let from_model = format!(
         "\n[[table.row]]\nid = 'from-model'\ntitle = 'gone on from a model'\n\
          config = 'configs/smoke.toml'\nstart_model = '{models}/small'\n"
     );
-    fs::write(&table, format!("{ROWS}{from_model}")).expect("written");
-    fs::write(&document, "<!-- rows -->\n<!-- /rows -->\n").expect("written");
+    fs::write(table, format!("{ROWS}{from_model}")).expect("written");
     fs::create_dir(&models).expect("made");
-    let places = places(&runs, &table, &results, &document, &figures);
-    let reproduce = |args: &[&'static str]| [&["reproduce"], args, &places[..]].concat();
-
-    error(
-        &reproduce(&["from-model"]),
-        &[
-            "starts from",
-            "models/small, which is not there or not done",
-        ],
-    );
+    error(&reproduce(&["from-model"]), &["models/small"]);
     json(&reproduce(&["small", "further"]));
-    let run = Path::new(&runs).join("small").display().to_string();
+    let run = Path::new(runs).join("small").display().to_string();
     json(&[
         "models", "--folder", &models, "--add", &run, "--name", "small",
     ]);

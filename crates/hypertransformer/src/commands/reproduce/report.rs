@@ -75,6 +75,8 @@ pub(super) struct Recorded {
     pub(super) device: String,
     pub(super) parameters_sha256: String,
     pub(super) episodes_sha256: String,
+    /// None where the row was recorded before there was one.
+    pub(super) data_sha256: Option<String>,
 }
 
 /// All measured rows.
@@ -187,26 +189,42 @@ pub(super) fn write_tables(tables: &Tables, results: &Results, document: &Path) 
 const HEAD: &str = "| row | what | method, statistics | test accuracy | n | paper | queries of the whole class | behind | under the other statistics | episodes, hours (with its start) |\n\
                     | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n";
 
-/// Which episodes a table's rows were tested on, if all of them on the same, and what comparing
-/// pixels is worth on them.
+/// Which episodes a table's rows were tested on, and what comparing pixels is worth on them: once for
+/// all rows where they are the same.
 fn test_episodes(rows: &[Row], results: &Results) -> String {
-    let found: Vec<&Recorded> = rows.iter().filter_map(|row| results.get(&row.id)).collect();
-    let Some(first) = found.first() else {
-        return String::new();
-    };
-    let digest = &first.episodes_sha256;
-    if found.iter().any(|row| row.episodes_sha256 != *digest) {
-        return String::new();
+    let mut lists: Vec<(&Recorded, Vec<&str>)> = Vec::new();
+    for row in rows.iter().filter_map(|row| results.get(&row.id)) {
+        let digest = &row.episodes_sha256;
+        match (lists.iter_mut()).find(|(first, _)| first.episodes_sha256 == *digest) {
+            Some((first, ids)) => {
+                ids.push(&row.id);
+                // Rows of before had no interval.
+                if first.pixel_nn_ci95.is_none() {
+                    *first = row;
+                }
+            }
+            None => lists.push((row, vec![&row.id])),
+        }
     }
-    let with_interval = found.iter().find_map(|row| {
-        let ci95 = row.pixel_nn_ci95?;
-        Some(format!("{:.2} ± {ci95:.2}", row.pixel_nn))
+    let is_one = lists.len() == 1;
+    let lines = lists.iter().map(|(row, ids)| {
+        let of = if is_one {
+            String::new()
+        } else {
+            format!(" of `{}`", ids.join("`, `"))
+        };
+        let interval = row.pixel_nn_ci95;
+        let interval = interval.map_or(String::new(), |ci95| format!(" ± {ci95:.2}"));
+        format!(
+            "Test episodes{of}: SHA-256 `{}`. Pixel nearest neighbour on them: **{:.2}{interval}** (n = {}).\n",
+            row.episodes_sha256, row.pixel_nn, row.episodes
+        )
     });
-    let pixel_nn = with_interval.unwrap_or_else(|| format!("{:.2}", first.pixel_nn));
-    format!(
-        "Test episodes: SHA-256 `{digest}`. Pixel nearest neighbour on them: **{pixel_nn}** (n = {}).\n\n",
-        first.episodes
-    )
+    let mut lines = lines.collect::<Vec<_>>().join("\n");
+    if !lines.is_empty() {
+        lines.push('\n');
+    }
+    lines
 }
 
 fn lines(rows: &[Row], results: &Results) -> String {
@@ -217,9 +235,11 @@ fn lines(rows: &[Row], results: &Results) -> String {
             .paper
             .map_or(String::new(), |paper| format!("{paper:.1}"));
         let Some(found) = results.get(id) else {
+            let cause = row.cause.as_ref();
+            let cause = cause.map_or(String::new(), |cause| format!(": {cause}"));
             let _ = writeln!(
                 lines,
-                "| `{id}` | {title} | | not run | | {paper} | | | | |"
+                "| `{id}` | {title} | | not run{cause} | | {paper} | | | | |"
             );
             continue;
         };

@@ -22,6 +22,8 @@ pub(super) struct Row {
     pub(super) set: Vec<String>,
     /// Name of its data set's folder, if it is not built in.
     pub(super) data: Option<String>,
+    /// Why it has no result, if it has none.
+    pub(super) cause: Option<String>,
     /// The paper's figure.
     pub(super) paper: Option<f64>,
     /// The row that it is compared with, episode by episode.
