@@ -26,6 +26,8 @@ use ht_files::{
 };
 
 const RESULT: &str = "result.json";
+/// Stands between places.
+const THEN: &str = ", then ";
 /// Checkpoints that are kept for a resume.
 const KEEP: usize = 2;
 
@@ -34,11 +36,11 @@ const KEEP: usize = 2;
 pub struct RunInfo {
     /// Folder of the data set, if it is not built in.
     pub data: Option<PathBuf>,
-    /// Name of the device.
+    /// Name of the device; of several, one after another, where a run went on elsewhere.
     pub device: String,
     /// Version of this program.
     pub version: String,
-    /// Processor and cores, for whoever reads how long it took.
+    /// Processor and cores, for whoever reads how long it took; of several likewise.
     #[serde(default)]
     pub machine: Option<String>,
     /// SHA-256 of the images of all classes, so that a run goes on with those that it began with.
@@ -50,6 +52,14 @@ pub struct RunInfo {
     /// What it took from there; none stands for all.
     #[serde(default)]
     pub start_part: Option<StartPart>,
+}
+
+/// Places one after another, as a run was there.
+fn then(before: &str, now: &str) -> String {
+    match before.rsplit(THEN).next() {
+        Some(last) if last == now => before.to_owned(),
+        _ => format!("{before}{THEN}{now}"),
+    }
 }
 
 /// A run directory, locked while this value lives.
@@ -84,9 +94,7 @@ impl RunDir {
         }
         let run = Self::lock(path)?;
         remove_folder(&run.checkpoints())?;
-        let info = serde_json::to_string_pretty(info)
-            .map_err(|cause| TrainError::file("write", path, cause))?;
-        durable::replace_file(&path.join("run.json"), info.as_bytes())?;
+        run.write_info(info)?;
         Ok(run)
     }
 
@@ -208,6 +216,33 @@ impl RunDir {
         let file = path.join("run.json");
         let text = bounded::read_text(&file, bounded::SMALL_FILE)?;
         serde_json::from_str(&text).map_err(|cause| TrainError::file("read", &file, cause))
+    }
+
+    /// Notes that a run goes on on a device and a machine, if those are not what it was on last.
+    ///
+    /// # Errors
+    /// A folder that cannot be read or written.
+    pub fn goes_on(&self, device: &str, machine: &str) -> Result<(), TrainError> {
+        let info = Self::info(&self.path)?;
+        let now = RunInfo {
+            device: then(&info.device, device),
+            machine: Some(match &info.machine {
+                Some(before) => then(before, machine),
+                None => machine.to_owned(),
+            }),
+            ..info.clone()
+        };
+        if now == info {
+            return Ok(());
+        }
+        self.write_info(&now)
+    }
+
+    fn write_info(&self, info: &RunInfo) -> Result<(), TrainError> {
+        let file = self.path.join("run.json");
+        let text = serde_json::to_string_pretty(info)
+            .map_err(|cause| TrainError::file("write", &file, cause))?;
+        Ok(durable::replace_file(&file, text.as_bytes())?)
     }
 
     /// The best checkpoint by validation that is whole, or the last one where none was validated.

@@ -5,9 +5,8 @@ use tempfile::TempDir;
 
 use super::*;
 
-#[test]
-fn a_run_is_made_where_an_earlier_attempt_was_stopped() {
-    let info = RunInfo {
+fn info() -> RunInfo {
+    RunInfo {
         data: None,
         device: "flex".to_owned(),
         version: "test".to_owned(),
@@ -15,7 +14,31 @@ fn a_run_is_made_where_an_earlier_attempt_was_stopped() {
         data_sha256: None,
         start: None,
         start_part: None,
-    };
+    }
+}
+
+#[test]
+fn a_run_knows_all_the_places_that_it_was_at() {
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("run");
+    let run = RunDir::create(&path, &info()).expect("made");
+    for (device, machine) in [
+        ("flex", "a small one"),
+        ("wgpu", "a large one"),
+        ("wgpu", "a large one"),
+        ("flex", "a large one"),
+    ] {
+        run.goes_on(device, machine).expect("written");
+    }
+    let found = RunDir::info(&path).expect("read");
+    assert_eq!(found.device, "flex, then wgpu, then flex");
+    let machine = found.machine.expect("a machine");
+    assert_eq!(machine, "a small one, then a large one");
+}
+
+#[test]
+fn a_run_is_made_where_an_earlier_attempt_was_stopped() {
+    let info = info();
     let folder = TempDir::new().expect("a folder");
     let path = folder.path().join("run");
     // Stopped between the checkpoint that it starts from and its beginning.

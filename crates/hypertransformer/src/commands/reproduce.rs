@@ -25,7 +25,7 @@ use self::report::{OtherStatistics, Recorded, Results, WholeClassQueries};
 use self::rows::{Row, Tables};
 use super::best_checkpoint;
 use super::stop_signal::StopSignal;
-use super::train::{begin, run_info, watched};
+use super::train::{begin, reopened, run_info, watched};
 use super::{Outcome, absolute, resolved};
 use crate::args::ReproduceArgs;
 use crate::progress::{print, say};
@@ -236,7 +236,7 @@ fn open(
     device: &Device,
 ) -> Result<RunDir> {
     if path.join("config.toml").exists() {
-        return Ok(RunDir::open(path)?);
+        return reopened(path, args.compute.device);
     }
     let start = row.place_to_start(&args.runs);
     let start = start.as_deref().map(|place| (place, StartPart::All));

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     }
     let experiment = resolved(config, data.as_deref())?;
     let run = if args.resume {
-        RunDir::open(&path)?
+        reopened(&path, args.compute.device)?
     } else {
         let other = match (&args.start, &args.image_encoder_from) {
             (Some(run), _) => Some((run.as_path(), StartPart::All)),
@@ -112,6 +112,13 @@ pub(super) fn begin(
     let run = RunDir::create(path, &info)?;
     start_from(&run, &checkpoint, part, config, device).inspect_err(|_| run.remove())?;
     run.begin(config)?;
+    Ok(run)
+}
+
+/// A run to go on with, here.
+pub(super) fn reopened(path: &Path, device: DeviceName) -> Result<RunDir> {
+    let run = RunDir::open(path)?;
+    run.goes_on(&device.to_string(), &machine())?;
     Ok(run)
 }
 

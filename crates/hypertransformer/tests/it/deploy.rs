@@ -31,7 +31,7 @@ fn model(folder: &Path) -> String {
 }
 
 /// Writes drawings of glyphs that no training saw as class folders: `counts` pictures of each class.
-fn write_drawings(folder: &Path, counts: &[(&str, usize)], invert: bool) {
+pub(crate) fn write_drawings(folder: &Path, counts: &[(&str, usize)], invert: bool) {
     let glyphs = ImageSource::Glyphs(GlyphsConfig {
         classes: counts.len(),
         samples: 8,

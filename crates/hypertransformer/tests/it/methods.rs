@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::deploy::write_drawings;
 use crate::support::{command, error, json, read, scratch, stderr};
 
 /// The smoke experiment with a baseline in the place of its generator.
@@ -53,6 +54,17 @@ fn baselines_train_resume_and_are_evaluated_like_the_generator() {
         let alone = json(&["evaluate", "--run", &run, "--norm-statistics", "support"]);
         assert_eq!(alone["norm_statistics"], "support");
         assert_eq!(alone["episodes_sha256"], evaluated["episodes_sha256"]);
+
+        // What it makes of pictures leaves home as the generator's CNNs do.
+        let here = |name: &str| scratch.path().join(name).display().to_string();
+        let (task, cnn, onnx) = (here("task"), here("cnn"), here("cnn.onnx"));
+        write_drawings(Path::new(&task), &[("ash", 1), ("birch", 1)], false);
+        let generate = ["generate", "--support", &task, "--model", &run, "-o", &cnn];
+        assert_eq!(json(&generate)["pictures"], 2);
+        let verified = json(&["verify", &cnn]);
+        assert_eq!(verified["same_label"], verified["images"], "{method}");
+        json(&["export", &cnn, "--format", "onnx", "-o", &onnx]);
+        assert!(std::fs::metadata(&onnx).expect("written").len() > 0);
     }
 }
 
