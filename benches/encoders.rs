@@ -25,7 +25,7 @@ fn inputs(input: Geometry, device: &Device) -> Tensor<5> {
 }
 
 fn image_encoder(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("image encoder");
+    let mut group = criterion.benchmark_group("whole image encoder");
     let forward = |device: &Device| {
         let config = ImageEncoderConfig {
             depth: 4,

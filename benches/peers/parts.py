@@ -66,7 +66,7 @@ def image_encoder():
 def encoders():
     model = HyperTransformer(CASE, GENERATED["looped"])
     images = torch.rand(EPISODES, CASE.support, CASE.inputs, CASE.side, CASE.side)
-    report("image encoder", {"": lambda: model.image_features(images)})
+    report("whole image encoder", {"": lambda: model.image_features(images)})
     side, inputs = CASE.side, CASE.inputs
     for number, generator in enumerate([*model.layers, model.logits]):
         shape = EPISODES, CASE.support, inputs, side, side

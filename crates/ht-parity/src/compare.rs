@@ -34,6 +34,8 @@ pub struct Deviations {
     pub gradient: f64,
     /// Tensors that were compared.
     pub n_compared: usize,
+    /// Whether the SGD steps were made in double precision.
+    pub sgd_in_doubles: bool,
     /// One line for each tensor that is out of tolerance or could not be compared.
     pub failures: Vec<String>,
 }
@@ -183,7 +185,17 @@ fn compare_sgd(case: &Case, theirs: &Array, deviations: &mut Deviations) {
     if theirs.values.len() != SGD.len() {
         return deviations.other_shape("out/sgd_losses", &[SGD.len()], &theirs.shape);
     }
-    for (step, (ours, theirs)) in sgd_losses(case).iter().zip(&theirs.values).enumerate() {
+    deviations.sgd_in_doubles = has_doubles(case);
+    let dtype = if deviations.sgd_in_doubles {
+        DType::F64
+    } else {
+        DType::F32
+    };
+    for (step, (ours, theirs)) in sgd_losses(case, dtype)
+        .iter()
+        .zip(&theirs.values)
+        .enumerate()
+    {
         let theirs = f64::from(*theirs);
         let deviation = (ours - theirs).abs() / theirs.abs().max(1.0);
         let name = format!("out/sgd_losses after step {step}");
@@ -275,12 +287,7 @@ impl Deviations {
 ///
 /// The steps multiply rounding errors by thousands in some cases. So they are made in double
 /// precision where the device has it; what is left is the rounding of the record.
-fn sgd_losses(case: &Case) -> Vec<f64> {
-    let dtype = if has_doubles(case) {
-        DType::F64
-    } else {
-        DType::F32
-    };
+fn sgd_losses(case: &Case, dtype: DType) -> Vec<f64> {
     let mut parameters = case.parameters.clone().cast(dtype);
     let batch = batch_in(case, dtype);
     let mut losses = Vec::with_capacity(SGD.len());
@@ -295,8 +302,8 @@ fn sgd_losses(case: &Case) -> Vec<f64> {
     losses
 }
 
-/// Whether the device computes in double precision. Vulkan drivers say so, but Burn's kernels then
-/// compute something else (the first loss 25 away from the record, the next not a number).
+/// Whether the device computes in double precision. A Vulkan driver (lavapipe) says so, but Burn's
+/// kernels then compute something else: the first loss 25 away from the record, the next not a number.
 fn has_doubles(case: &Case) -> bool {
     let first_loss = |dtype| {
         let parameters = case.parameters.clone().cast(dtype);

@@ -3,7 +3,7 @@
 //! ```text
 //! runs/quickstart/
 //!   config.toml      the resolved experiment
-//!   run.json         what it ran on: data folder, device, version
+//!   run.json         what it ran on: data folder, devices, version
 //!   metrics.jsonl    one line per measurement
 //!   checkpoints/     the last two
 //!   best/            the best by validation, and those that the last two speak of
@@ -226,10 +226,7 @@ impl RunDir {
         let info = Self::info(&self.path)?;
         let now = RunInfo {
             device: then(&info.device, device),
-            machine: Some(match &info.machine {
-                Some(before) => then(before, machine),
-                None => machine.to_owned(),
-            }),
+            machine: Some(then(info.machine.as_deref().unwrap_or("unknown"), machine)),
             ..info.clone()
         };
         if now == info {

@@ -1,10 +1,11 @@
 //! The loops against the definition in ordinary operations: tokens and every gradient.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::cell::RefCell;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Bool, Device, Gradients, Int, Tensor};
 use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use crate::{
     Architecture, AttentionWeighting, BlockActivation, FeedForwardConfig, LastBlock, NormOrder,
@@ -126,38 +127,57 @@ fn run(call: &Call, pass: &mut Pass) -> Vec<Vec<f32>> {
     results
 }
 
-/// Cases in which the two were further apart than rounding alone brings them.
-static ROUGH: AtomicUsize = AtomicUsize::new(0);
-/// Rounding moves a value over the kink of a ReLU in so many cases of 200 at most.
+/// Cases, always the same ones: chance decides in how many of them rounding moves a value over the kink
+/// of a ReLU.
+const CASES: u32 = 200;
+/// Those in which it does, at most.
 const MOST_ROUGH: usize = 3;
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+#[test]
+fn the_cpus_loops_compute_the_definition() {
+    let config = ProptestConfig {
+        cases: CASES,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let furthest = RefCell::new(Vec::new());
+    TestRunner::new_with_rng(config, rng)
+        .run(&calls(), |call| {
+            furthest.borrow_mut().push(apart(&call)?);
+            Ok(())
+        })
+        .unwrap_or_else(|failure| panic!("{failure}"));
+    let n_rough = furthest.take().into_iter().filter(|&apart| apart > 1e-3);
+    let n_rough = n_rough.count();
+    assert!(n_rough <= MOST_ROUGH, "{n_rough} cases apart");
+}
 
-    #[test]
-    fn the_cpus_loops_compute_the_definition(call in calls()) {
-        let before = super::operation::calls();
-        let ours = run(&call, &mut Pass::evaluation());
-        // A traced pass takes the definition.
-        let definition = run(&call, &mut Pass::evaluation().traced());
+/// How far the loops are from the definition, relative to the length of a result, where that is furthest.
+fn apart(call: &Call) -> Result<f32, TestCaseError> {
+    let before = super::operation::calls();
+    let ours = run(call, &mut Pass::evaluation());
+    // A traced pass takes the definition.
+    let definition = run(call, &mut Pass::evaluation().traced());
+    prop_assert_eq!(ours.len(), definition.len());
+    prop_assert!(
+        super::operation::calls() > before,
+        "the definition was compared with itself"
+    );
+    let mut furthest = 0f32;
+    for (part, (ours, definition)) in ours.iter().zip(&definition).enumerate() {
         prop_assert_eq!(ours.len(), definition.len());
-        prop_assert!(super::operation::calls() > before, "the definition was compared with itself");
-        let mut furthest = 0f32;
-        for (part, (ours, definition)) in ours.iter().zip(&definition).enumerate() {
-            prop_assert_eq!(ours.len(), definition.len());
-            let norm = |values: &mut dyn Iterator<Item = f32>| {
-                values.map(|x| x * x).sum::<f32>().sqrt()
-            };
-            let apart = norm(&mut ours.iter().zip(definition).map(|(a, b)| a - b));
-            let size = norm(&mut definition.iter().copied()).max(0.1);
-            prop_assert!(apart <= 5e-2 * size, "part {part}: {apart} apart, of {size}");
-            furthest = furthest.max(apart / size);
-        }
-        if furthest > 1e-3 {
-            let n_rough = 1 + ROUGH.fetch_add(1, Ordering::Relaxed);
-            prop_assert!(n_rough <= MOST_ROUGH, "{n_rough} cases apart, this one by {furthest}");
-        }
+        let norm =
+            |values: &mut dyn Iterator<Item = f32>| values.map(|x| x * x).sum::<f32>().sqrt();
+        let apart = norm(&mut ours.iter().zip(definition).map(|(a, b)| a - b));
+        let size = norm(&mut definition.iter().copied()).max(0.1);
+        prop_assert!(
+            apart <= 5e-2 * size,
+            "part {part}: {apart} apart, of {size}"
+        );
+        furthest = furthest.max(apart / size);
     }
+    Ok(furthest)
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn a_run_knows_all_the_places_that_it_was_at() {
     let found = RunDir::info(&path).expect("read");
     assert_eq!(found.device, "flex, then wgpu, then flex");
     let machine = found.machine.expect("a machine");
-    assert_eq!(machine, "a small one, then a large one");
+    assert_eq!(machine, "unknown, then a small one, then a large one");
 }
 
 #[test]

@@ -49,6 +49,7 @@ pub(crate) fn run(args: &ParityArgs) -> Result<Outcome> {
                 "tensors": row.deviations.n_compared,
                 "forward": row.deviations.forward,
                 "gradient": row.deviations.gradient,
+                "sgd_in_doubles": row.deviations.sgd_in_doubles,
                 "failures": row.deviations.failures,
             })
         });

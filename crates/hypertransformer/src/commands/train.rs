@@ -39,7 +39,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     }
     let experiment = resolved(config, data.as_deref())?;
     let run = if args.resume {
-        reopened(&path, args.compute.device)?
+        reopened(&path, &experiment, args.compute.device)?
     } else {
         let other = match (&args.start, &args.image_encoder_from) {
             (Some(run), _) => Some((run.as_path(), StartPart::All)),
@@ -115,10 +115,13 @@ pub(super) fn begin(
     Ok(run)
 }
 
-/// A run to go on with, here.
-pub(super) fn reopened(path: &Path, device: DeviceName) -> Result<RunDir> {
+/// A run to go on with, here, if anything is left to do.
+pub(super) fn reopened(path: &Path, experiment: &Experiment, device: DeviceName) -> Result<RunDir> {
     let run = RunDir::open(path)?;
-    run.goes_on(&device.to_string(), &machine())?;
+    RunDir::check_data(path, experiment)?;
+    if RunDir::report(path)?.is_none() {
+        run.goes_on(&device.to_string(), &machine())?;
+    }
     Ok(run)
 }
 

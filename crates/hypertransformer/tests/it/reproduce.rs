@@ -188,12 +188,16 @@ fn rows_are_trained_once_and_written_into_the_document() {
         ..
     } = &scratch;
 
-    // The row that it starts from is trained before it.
-    json(&reproduce(&["further"]));
+    // The row that it starts from is trained before it, and said to be.
+    let output = command(&reproduce(&["further"])).output().expect("started");
+    let said = stderr(&output);
+    for part in ["further starts from small", "that is trained first"] {
+        assert!(said.contains(part), "{said}");
+    }
     let first = json(&reproduce(&["small", "other", "further"]));
     assert_eq!(first["rows"].as_array().map(Vec::len), Some(3));
-    let [small, further, other] = [0, 1, 2].map(|n| &first["rows"][n]);
-    assert_eq!([&small["id"], &further["id"]], ["small", "further"]);
+    let [further, small, other] = [0, 1, 2].map(|n| &first["rows"][n]);
+    assert_eq!([&further["id"], &small["id"]], ["further", "small"]);
     assert_eq!(small["paper"], 50.0);
     assert_eq!(other["against"], "small");
     let number = |value: &serde_json::Value| value.as_f64().expect("a number");
@@ -261,17 +265,6 @@ fn rows_are_trained_once_and_written_into_the_document() {
     let checked = json(&reproduce(&["--check", "small"]));
     assert_eq!(checked["same_parameters"], true);
 
-    // Results by episode stay beside those of the rows, for whoever has not the runs.
-    let records = ["small", "other"].map(|id| format!("{}/{id}.jsonl", scratch.records));
-    let run = fs::read(Path::new(runs).join("small/test.jsonl")).expect("bytes");
-    assert_eq!(fs::read(&records[0]).expect("bytes"), run);
-    let compared = json(&["compare", &records[0], &records[1]]);
-    assert_eq!(compared["difference"], other["behind"]);
-    // A comparison outlives them.
-    fs::remove_file(&records[0]).expect("removed");
-    let rows = json(&reproduce(&["other"]));
-    assert_eq!(rows["rows"][2]["behind"], other["behind"]);
-
     error(
         &reproduce(&["nothing"]),
         &["no row nothing", "small, other, further, absent"],
@@ -282,6 +275,53 @@ fn rows_are_trained_once_and_written_into_the_document() {
     );
     let unwritten = reproduce(&["--check", "absent"]);
     error(&unwritten, &["has no row absent"]);
+}
+
+#[test]
+fn rows_are_compared_by_records_that_outlive_their_runs() {
+    let scratch = Scratch::new();
+    let reproduce = |args: &[&'static str]| scratch.reproduce(args);
+    let runs = &scratch.runs;
+    let first = json(&reproduce(&["further", "small", "other"]));
+    let other = &first["rows"][2];
+    let number = |value: &serde_json::Value| value.as_f64().expect("a number");
+    // Results by episode stay beside those of the rows, for whoever has not the runs.
+    let records = ["small", "other"].map(|id| format!("{}/{id}.jsonl", scratch.records));
+    let run = fs::read(Path::new(runs).join("small/test.jsonl")).expect("bytes");
+    assert_eq!(fs::read(&records[0]).expect("bytes"), run);
+    let compared = json(&["compare", &records[0], &records[1]]);
+    assert_eq!(compared["difference"], other["behind"]);
+    // A row is compared by its run where it has no records, and a comparison outlives both. What is
+    // done needs no start.
+    fs::remove_file(&records[0]).expect("removed");
+    let rows = json(&reproduce(&["other"]));
+    assert_eq!(rows["rows"][2]["behind"], other["behind"]);
+    fs::remove_dir_all(Path::new(runs).join("small")).expect("removed");
+    let rows = json(&reproduce(&["other", "further"]));
+    assert_eq!(rows["rows"][2]["behind"], other["behind"]);
+    assert!(!Path::new(runs).join("small").exists());
+    // Against another row it is another one.
+    let changed = ROWS.replace("against = 'small'", "against = 'further'");
+    fs::write(&scratch.table, changed).expect("written");
+    let rows = json(&reproduce(&["other"]));
+    let behind = number(&rows["rows"][0]["accuracy"]) - number(&other["accuracy"]);
+    assert!((number(&rows["rows"][2]["behind"]) - behind).abs() < 1e-9);
+}
+
+#[test]
+fn rows_on_other_episodes_have_lines_of_their_own() {
+    let scratch = Scratch::new();
+    let elsewhere = "\n[[table.row]]\nid = 'elsewhere'\ntitle = 'other episodes'\n\
+                     config = 'configs/smoke.toml'\nset = ['evaluation.seed=9']\n";
+    fs::write(&scratch.table, format!("{ROWS}{elsewhere}")).expect("written");
+    json(&scratch.reproduce(&["small", "other", "elsewhere"]));
+    let document = fs::read_to_string(&scratch.document).expect("text");
+    for part in [
+        "Test episodes of `small`, `other`: SHA-256",
+        "Test episodes of `elsewhere`: SHA-256",
+    ] {
+        assert!(document.contains(part), "{document}");
+    }
 }
 
 #[test]
@@ -324,7 +364,13 @@ fn a_row_that_goes_on_from_a_model_is_the_one_that_goes_on_from_its_run() {
     );
     fs::write(table, format!("{ROWS}{from_model}")).expect("written");
     fs::create_dir(&models).expect("made");
-    error(&reproduce(&["from-model"]), &["models/small"]);
+    error(
+        &reproduce(&["from-model"]),
+        &[
+            "start_model",
+            "models/small is no model, expected a folder with model.json",
+        ],
+    );
     json(&reproduce(&["small", "further"]));
     let run = Path::new(runs).join("small").display().to_string();
     json(&[

@@ -172,6 +172,7 @@ fn a_test_shows_no_class_of_the_training() {
     let other = ["evaluate", "--run", &run, "--set", "split.seed=6"];
     let output = command(&other).output().expect("started");
     assert!(stderr(&output).contains("not the split that it was trained on"));
+    assert!(stderr(&output).contains("20 episodes; a figure to be compared with others needs 600"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use ht_cnn::NormStatistics;
 use ht_files::durable;
+use ht_train::Accuracy;
 use serde::{Deserialize, Serialize};
 
 use super::super::models;
@@ -41,6 +42,7 @@ pub(super) struct InAll {
 
 /// One measured row.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Recorded {
     pub(super) id: String,
     pub(super) method: String,
@@ -81,6 +83,7 @@ pub(super) struct Recorded {
 
 /// All measured rows.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Results {
     pub(super) rows: Vec<Recorded>,
 }
@@ -101,13 +104,21 @@ impl Results {
         self.rows.iter().find(|row| row.id == id)
     }
 
-    /// The same, to be changed.
-    pub(super) fn get_mut(&mut self, id: &str) -> Option<&mut Recorded> {
+    fn get_mut(&mut self, id: &str) -> Option<&mut Recorded> {
         self.rows.iter_mut().find(|row| row.id == id)
     }
 
+    /// Notes how far a row is behind another, or that it is not known.
+    pub(super) fn set_behind(&mut self, id: &str, against: &str, behind: Option<Accuracy>) {
+        if let Some(row) = self.get_mut(id) {
+            row.against = Some(against.to_owned());
+            row.behind = behind.map(|behind| behind.mean);
+            row.behind_ci95 = behind.map(|behind| behind.ci95);
+        }
+    }
+
     /// Takes a row in, in the place of what was known of it. Of the same row on the same episodes a
-    /// comparison stays: the run that it was compared with may be elsewhere.
+    /// comparison stays: the records that it was compared with may be gone.
     pub(super) fn keep(&mut self, recorded: Recorded) {
         let identity = |row: &Recorded| {
             let digests = [&row.parameters_sha256, &row.episodes_sha256].map(String::clone);
