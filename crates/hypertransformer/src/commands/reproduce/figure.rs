@@ -128,6 +128,9 @@ fn series_name(row: &Row, found: &Recorded) -> Result<String> {
     let Some(generator) = &config.generator else {
         return Ok(found.method.clone());
     };
+    if generator.added_weights {
+        return Ok("generated layers added to learned ones".to_owned());
+    }
     Ok(match generator.learned_layers {
         LearnedLayers::None => "all layers generated".to_owned(),
         LearnedLayers::First(first) if first == config.cnn.depth => {
