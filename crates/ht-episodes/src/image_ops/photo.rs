@@ -41,10 +41,19 @@ impl Photo {
     }
 
     fn map(mut self, f: impl Fn(f32) -> f32) -> Self {
-        for byte in &mut self.bytes {
-            *byte = to_byte(f(to_unit(*byte)));
-        }
+        map_bytes(&mut self.bytes, f);
         self
+    }
+}
+
+/// What `f` makes of each byte, worked out once for each of the 256.
+fn map_bytes(bytes: &mut [u8], f: impl Fn(f32) -> f32) {
+    let mut table = [0; 256];
+    for (entry, byte) in table.iter_mut().zip(0..=u8::MAX) {
+        *entry = to_byte(f(to_unit(byte)));
+    }
+    for byte in bytes {
+        *byte = table[usize::from(*byte)];
     }
 }
 
@@ -70,11 +79,9 @@ pub fn brightness(photo: Photo, delta: f32) -> Photo {
 pub fn contrast(mut photo: Photo, factor: f32) -> Photo {
     let size = photo.shape.height * photo.shape.width;
     for plane in photo.bytes.chunks_exact_mut(size) {
-        let values: Vec<f32> = plane.iter().copied().map(to_unit).collect();
-        let mean = folded_sum(values.clone()) * (1.0 / size as f32);
-        for (byte, value) in plane.iter_mut().zip(values) {
-            *byte = to_byte(mean + factor * (value - mean));
-        }
+        let values = plane.iter().copied().map(to_unit).collect();
+        let mean = folded_sum(values) * (1.0 / size as f32);
+        map_bytes(plane, |value| mean + factor * (value - mean));
     }
     photo
 }
@@ -144,10 +151,12 @@ fn turned_colour([red, green, blue]: [f32; 3], delta: f32) -> [f32; 3] {
 /// decides about the last bit, and that about a byte.
 fn folded_sum(mut values: Vec<f32>) -> f32 {
     while values.len() > 1 {
-        let upper = values.split_off(values.len().div_ceil(2));
-        for (sum, value) in values.iter_mut().zip(upper) {
-            *sum += value;
+        let half = values.len().div_ceil(2);
+        let (lower, upper) = values.split_at_mut(half);
+        for (sum, value) in lower.iter_mut().zip(upper) {
+            *sum += *value;
         }
+        values.truncate(half);
     }
     values.first().copied().unwrap_or(0.0)
 }
