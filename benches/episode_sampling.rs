@@ -1,10 +1,12 @@
-//! How long the data side takes: planning and collating a meta-batch of 16 episodes.
+//! How long the data side takes: planning and collating a meta-batch of 16 episodes, and changing
+//! the crop and colours of photographs.
 
 use std::hint::black_box;
 use std::path::Path;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use ht_episodes::{Split, collate};
+use ht_episodes::image_ops::Picture;
+use ht_episodes::{ImageShape, PhotoAugmentation, Split, collate, stream};
 use ht_train::{Experiment, ExperimentConfig};
 
 fn episode_sampling(criterion: &mut Criterion) {
@@ -24,5 +26,27 @@ fn episode_sampling(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, episode_sampling);
+fn photographs(criterion: &mut Criterion) {
+    let shape = ImageShape {
+        channels: 3,
+        height: 84,
+        width: 84,
+    };
+    // Colours of every kind, without the noise that no photograph has.
+    let bytes: Vec<u8> = (0..shape.len())
+        .map(|i| (i % 84 * (1 + i / 7056) + i / 84 * 2) as u8)
+        .collect();
+    let picture = Picture::from_bytes(shape, &bytes).normalised();
+    let mut rng = stream(1, "bench", 0, 0);
+    let drawn = PhotoAugmentation { individually: true }.draw(100, &mut rng);
+    criterion.bench_function("change 100 photographs of 84 x 84 x 3", |bencher| {
+        bencher.iter(|| {
+            for drawn in &drawn {
+                black_box(drawn.apply(&picture));
+            }
+        });
+    });
+}
+
+criterion_group!(benches, episode_sampling, photographs);
 criterion_main!(benches);

@@ -55,6 +55,37 @@ impl PartialWeights {
     }
 }
 
+impl PartialWeights {
+    /// Adds two sources, tensor by tensor; one that only one of them has stays as it is.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            kernel: added(self.kernel, other.kernel),
+            bias: added(self.bias, other.bias),
+            scale: added(self.scale, other.scale),
+            shift: added(self.shift, other.shift),
+        }
+    }
+
+    /// Multiplies every tensor.
+    #[must_use]
+    pub fn times(self, factor: f64) -> Self {
+        Self {
+            kernel: self.kernel.map(|kernel| kernel * factor),
+            bias: self.bias.map(|bias| bias * factor),
+            scale: self.scale.map(|scale| scale * factor),
+            shift: self.shift.map(|shift| shift * factor),
+        }
+    }
+}
+
+fn added<const D: usize>(a: Option<Tensor<D>>, b: Option<Tensor<D>>) -> Option<Tensor<D>> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a + b),
+        (a, b) => a.or(b),
+    }
+}
+
 impl LayerWeights {
     /// Adds what is generated and what is learned, tensor by tensor, for E episodes.
     ///
@@ -82,14 +113,12 @@ fn sum<const D: usize>(
     n_episodes: usize,
 ) -> Option<Tensor<D>> {
     match (generated.cloned(), learned.cloned()) {
-        (Some(generated), Some(learned)) => Some(generated + learned),
-        (Some(generated), None) => Some(generated),
         (None, Some(learned)) => {
             let mut shape = learned.dims();
             shape[0] = n_episodes;
             Some(learned.expand(shape))
         }
-        (None, None) => None,
+        (generated, learned) => added(generated, learned),
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod affine;
 pub mod geometric;
+mod hue;
 pub mod photo;
 pub mod tone;
 

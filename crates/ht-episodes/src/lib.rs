@@ -31,6 +31,7 @@ mod sampler;
 pub mod source;
 mod spec;
 mod split;
+mod vectors;
 
 pub use augment::{ClassRotation, Orientation, mirror, quarter_turn};
 pub use augmented_pixels::augmented_pixels;
@@ -50,3 +51,4 @@ pub use sampler::EpisodeSampler;
 pub use source::{Channels, ClassFolders, ImageSource};
 pub use spec::{ClassBalance, Division, EpisodeSpec, Irregular, QueryPool, Removal, Unlabelled};
 pub use split::{ClassSplit, Split, SplitConfig};
+pub use vectors::vectorized;

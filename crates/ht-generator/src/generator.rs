@@ -101,6 +101,12 @@ impl WeightGenerator {
         &self.layers
     }
 
+    /// The same with other sources of the convolution layers.
+    #[must_use]
+    pub(crate) fn with_layers(self, layers: Vec<ConvSource>) -> Self {
+        Self { layers, ..self }
+    }
+
     /// Generator of the logits layer.
     pub fn logits(&self) -> &LayerGenerator {
         self.logits.generator()

@@ -31,6 +31,7 @@ mod heads;
 mod image_encoder;
 mod init;
 mod layer_generator;
+mod mean_convolutions;
 mod norm_prior;
 mod pass;
 mod samples;

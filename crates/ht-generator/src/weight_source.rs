@@ -53,6 +53,19 @@ impl ConvParameters {
             shift: vector(&self.shift),
         }
     }
+
+    /// The same with tensors of one episode added, or in the place of missing ones.
+    #[must_use]
+    fn plus(self, weights: &PartialWeights) -> Self {
+        let sum = PartialWeights::plus(self.weights(), weights.clone());
+        let parameter = |x: Tensor<2>| Param::from_tensor(x.squeeze_dim(0));
+        Self {
+            kernel: sum.kernel.map(|x| Param::from_tensor(x.squeeze_dim(0))),
+            bias: sum.bias.map(parameter),
+            scale: sum.scale.map(parameter),
+            shift: sum.shift.map(parameter),
+        }
+    }
 }
 
 /// What one convolution layer is made of, for E episodes.
@@ -130,6 +143,17 @@ impl ConvSource {
     /// The generator of the layer, if it is generated.
     pub fn generator(&self) -> Option<&LayerGenerator> {
         self.generator.as_ref()
+    }
+
+    /// The same layer with given weights of one episode where it has a generator, shared by all.
+    #[must_use]
+    pub(crate) fn with_shared(self, generated: &PartialWeights) -> Self {
+        Self {
+            generator: None,
+            learned: self.learned.plus(generated),
+            query_learned: self.query_learned.map(|own| own.plus(generated)),
+            ..self
+        }
     }
 
     /// What is known about the statistics of this layer's images under these weights.

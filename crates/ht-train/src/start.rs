@@ -20,13 +20,25 @@ pub enum StartPart {
     /// Those of the image encoder, and of the class head if there is one here (released code,
     /// `restore_shared_features_from`).
     ImageEncoder,
+    /// All parameters that have the same name and shape here: what a generator for other ways,
+    /// shots or another CNN can use.
+    Fitting,
 }
 
 impl StartPart {
+    /// In words, before the name of the other run.
+    pub fn of(self) -> &'static str {
+        match self {
+            Self::All => "all of",
+            Self::ImageEncoder => "the image encoder of",
+            Self::Fitting => "what fits of",
+        }
+    }
+
     fn has(self, parameter: &ParameterSlot) -> bool {
         let name = &parameter.name;
         match self {
-            Self::All => true,
+            Self::All | Self::Fitting => true,
             Self::ImageEncoder => {
                 name.starts_with("image_encoder.") || name.starts_with("class_head.")
             }
@@ -56,6 +68,7 @@ pub fn start_from(
         let may_lack = match part {
             StartPart::All => slot.name.contains(".prior."),
             StartPart::ImageEncoder => slot.name.starts_with("class_head."),
+            StartPart::Fitting => return !theirs.contains(slot),
         };
         may_lack && theirs.iter().all(|other| other.name != slot.name)
     };
@@ -76,6 +89,10 @@ pub fn start_from(
             ),
         );
         return Err(other_method(cause));
+    }
+    if taken.is_empty() && part == StartPart::Fitting {
+        let cause = "none of its parameters has the name and shape of one here";
+        return Err(other_method(cause.to_owned()));
     }
     if taken.is_empty() {
         return Err(TrainError::Config {

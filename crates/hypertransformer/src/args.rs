@@ -147,6 +147,11 @@ pub(crate) struct TrainArgs {
     /// Start from the image encoder (and class head) of another run, with the rest random.
     #[arg(long, value_name = "RUN", conflicts_with_all = ["resume", "start"])]
     pub(crate) image_encoder_from: Option<PathBuf>,
+
+    /// Start from all parameters of another run that fit here by name and shape, with the rest
+    /// random: a generator for other ways, shots or another CNN
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["resume", "start", "image_encoder_from"])]
+    pub(crate) fitting_from: Option<PathBuf>,
     /// Folder of the data set, where the experiment reads one.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,

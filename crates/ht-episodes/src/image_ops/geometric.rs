@@ -138,31 +138,64 @@ impl Tap {
 /// Bilinear mixture at each pair of taps; zero where a tap lies outside of the picture.
 fn interpolate(picture: &Picture, rows: &[Option<Tap>], columns: &[Option<Tap>]) -> Picture {
     let shape = picture.shape();
-    let mut values = Vec::with_capacity(shape.channels * rows.len() * columns.len());
-    for plane in picture.values().chunks_exact(shape.height * shape.width) {
-        for row in rows {
-            for column in columns {
-                values.push(match (row, column) {
-                    (Some(row), Some(column)) => {
-                        let across = |y: usize| {
-                            let left = plane[y * shape.width + column.low];
-                            let right = plane[y * shape.width + column.high];
-                            left + (right - left) * column.weight
-                        };
-                        let top = across(row.low);
-                        top + (across(row.high) - top) * row.weight
-                    }
-                    _ => 0.0,
-                });
+    let (width, n_columns) = (shape.width, columns.len());
+    let planes = picture.values().chunks_exact(shape.height * width);
+    let mut values = vec![0.0; shape.channels * rows.len() * n_columns];
+    let mut mixed = [MixedRow::new(n_columns), MixedRow::new(n_columns)];
+    for (plane, out) in planes.zip(values.chunks_exact_mut(rows.len() * n_columns)) {
+        for row in &mut mixed {
+            row.source = None;
+        }
+        let placed = rows.iter().zip(out.chunks_exact_mut(n_columns));
+        for (row, out) in placed.filter_map(|(row, out)| Some((row.as_ref()?, out))) {
+            // Often the next output row reads what the last one did, or its lower row.
+            if mixed[1].source == Some(row.low) {
+                mixed.swap(0, 1);
+            }
+            for (mixed, source) in mixed.iter_mut().zip([row.low, row.high]) {
+                mixed.read(source, &plane[source * width..][..width], columns);
+            }
+            let [top, bottom] = &mixed;
+            let pairs = top.values.iter().zip(&bottom.values);
+            for (value, (top, bottom)) in out.iter_mut().zip(pairs) {
+                *value = top + (bottom - top) * row.weight;
             }
         }
     }
     let shape = ImageShape {
         height: rows.len(),
-        width: columns.len(),
+        width: n_columns,
         ..shape
     };
     Picture::new(shape, values)
+}
+
+/// One row of a plane, mixed at the columns' taps.
+struct MixedRow {
+    source: Option<usize>,
+    values: Vec<f32>,
+}
+
+impl MixedRow {
+    fn new(n_columns: usize) -> Self {
+        Self {
+            source: None,
+            values: vec![0.0; n_columns],
+        }
+    }
+
+    /// Mixes row `source` of a plane, unless it stands here already.
+    fn read(&mut self, source: usize, row: &[f32], columns: &[Option<Tap>]) {
+        if self.source.replace(source) == Some(source) {
+            return;
+        }
+        for (value, column) in self.values.iter_mut().zip(columns) {
+            *value = column.map_or(0.0, |column| {
+                let (left, right) = (row[column.low], row[column.high]);
+                left + (right - left) * column.weight
+            });
+        }
+    }
 }
 
 /// The picture in the middle of height × width pixels: cut where larger, zeros where smaller.

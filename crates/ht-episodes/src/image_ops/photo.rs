@@ -3,11 +3,16 @@
 //! Each one goes from bytes to floats and back in single precision, in TensorFlow's order of
 //! operations: the bytes in between are rounded, so another order gives other pixels.
 
-use super::Picture;
-use crate::ImageShape;
+#![expect(
+    clippy::inline_always,
+    reason = "a vector instruction set reaches only what is inlined into its entry"
+)]
 
-/// Sixths of the colour circle: between two of them one of red, green and blue changes.
-const SIXTHS: f32 = 6.0;
+use super::{Picture, hue};
+use crate::{ImageShape, vectorized};
+
+/// 2^23: the last bits of its sum with a whole number below it are that number.
+const WHOLE: f32 = 8_388_608.0;
 
 /// An image of bytes, 0 to 255.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +30,15 @@ impl Photo {
 
     /// The bytes of a normalised picture: (x + 1) · 128, rounded towards zero.
     pub fn from_normalised(picture: &Picture) -> Self {
-        let bytes = picture.values().iter();
-        let bytes = bytes.map(|value| ((value + 1.0) * 128.0) as u8).collect();
+        let mut bytes = vec![0; picture.values().len()];
+        vectorized(
+            #[inline(always)]
+            || {
+                for (byte, value) in bytes.iter_mut().zip(picture.values()) {
+                    *byte = truncated((value + 1.0) * 128.0);
+                }
+            },
+        );
         Self::new(picture.shape(), bytes)
     }
 
@@ -39,22 +51,20 @@ impl Photo {
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
-
-    fn map(mut self, f: impl Fn(f32) -> f32) -> Self {
-        map_bytes(&mut self.bytes, f);
-        self
-    }
 }
 
-/// What `f` makes of each byte, worked out once for each of the 256.
+/// Puts `f` of each byte in its place.
+#[inline(always)]
 fn map_bytes(bytes: &mut [u8], f: impl Fn(f32) -> f32) {
-    let mut table = [0; 256];
-    for (entry, byte) in table.iter_mut().zip(0..=u8::MAX) {
-        *entry = to_byte(f(to_unit(byte)));
-    }
-    for byte in bytes {
-        *byte = table[usize::from(*byte)];
-    }
+    // Moved in: a byte that is written could otherwise be what `f` has captured.
+    vectorized(
+        #[inline(always)]
+        move || {
+            for byte in bytes.iter_mut() {
+                *byte = to_byte(f(to_unit(*byte)));
+            }
+        },
+    );
 }
 
 /// Swaps left and right.
@@ -70,8 +80,13 @@ pub fn flip(mut photo: Photo) -> Photo {
 
 /// Adds `delta` to every value; 1 is full scale.
 #[must_use]
-pub fn brightness(photo: Photo, delta: f32) -> Photo {
-    photo.map(|value| value + delta)
+pub fn brightness(mut photo: Photo, delta: f32) -> Photo {
+    map_bytes(
+        &mut photo.bytes,
+        #[inline(always)]
+        |value| value + delta,
+    );
+    photo
 }
 
 /// Multiplies each channel's distance from its mean by `factor`.
@@ -79,9 +94,12 @@ pub fn brightness(photo: Photo, delta: f32) -> Photo {
 pub fn contrast(mut photo: Photo, factor: f32) -> Photo {
     let size = photo.shape.height * photo.shape.width;
     for plane in photo.bytes.chunks_exact_mut(size) {
-        let values = plane.iter().copied().map(to_unit).collect();
-        let mean = folded_sum(values) * (1.0 / size as f32);
-        map_bytes(plane, |value| mean + factor * (value - mean));
+        let mean = folded_sum(plane) * (1.0 / size as f32);
+        map_bytes(
+            plane,
+            #[inline(always)]
+            |value| mean + factor * (value - mean),
+        );
     }
     photo
 }
@@ -96,77 +114,48 @@ pub fn hue(mut photo: Photo, delta: f32) -> Photo {
     let size = photo.shape.height * photo.shape.width;
     let (red, others) = photo.bytes.split_at_mut(size);
     let (green, blue) = others.split_at_mut(size);
-    for ((red, green), blue) in red.iter_mut().zip(green).zip(blue) {
-        let turned = turned_colour([*red, *green, *blue].map(to_unit), delta);
-        [*red, *green, *blue] = turned.map(to_byte);
-    }
+    hue::turn([red, green, blue], delta);
     photo
-}
-
-/// One colour with another hue. Its smallest and largest value stay; only the one between
-/// them and their places change.
-fn turned_colour([red, green, blue]: [f32; 3], delta: f32) -> [f32; 3] {
-    let (sixth, [low, middle, high]) = if red < green {
-        if blue < red {
-            (1, [blue, red, green])
-        } else if blue > green {
-            (3, [red, green, blue])
-        } else {
-            (2, [red, blue, green])
-        }
-    } else if blue < green {
-        (0, [blue, green, red])
-    } else if blue > red {
-        (4, [green, red, blue])
-    } else {
-        (5, [green, blue, red])
-    };
-    // In even sixths the middle value rises along the circle, in odd ones it falls.
-    let along = |sixth: i32, ratio: f32| if sixth % 2 == 0 { ratio } else { 1.0 - ratio };
-    let mut position = if high > low {
-        sixth as f32 + along(sixth, (middle - low) / (high - low))
-    } else {
-        0.0
-    };
-    position += delta * SIXTHS;
-    while position < 0.0 {
-        position += SIXTHS;
-    }
-    while position >= SIXTHS {
-        position -= SIXTHS;
-    }
-    let sixth = position as i32;
-    let middle = low + along(sixth, position - sixth as f32) * (high - low);
-    match sixth {
-        0 => [high, middle, low],
-        1 => [middle, high, low],
-        2 => [low, high, middle],
-        3 => [low, middle, high],
-        4 => [middle, low, high],
-        _ => [high, low, middle],
-    }
 }
 
 /// The sum by folding the upper half onto the lower one until one value is left: the order
 /// decides about the last bit, and that about a byte.
-fn folded_sum(mut values: Vec<f32>) -> f32 {
-    while values.len() > 1 {
-        let half = values.len().div_ceil(2);
-        let (lower, upper) = values.split_at_mut(half);
-        for (sum, value) in lower.iter_mut().zip(upper) {
-            *sum += *value;
-        }
-        values.truncate(half);
-    }
+fn folded_sum(bytes: &[u8]) -> f32 {
+    let mut values = vec![0.0; bytes.len()];
+    vectorized(
+        #[inline(always)]
+        || {
+            for (value, byte) in values.iter_mut().zip(bytes) {
+                *value = to_unit(*byte);
+            }
+            let mut n_left = values.len();
+            while n_left > 1 {
+                let half = n_left.div_ceil(2);
+                let (lower, upper) = values.split_at_mut(half);
+                for (sum, value) in lower.iter_mut().zip(&upper[..n_left - half]) {
+                    *sum += *value;
+                }
+                n_left = half;
+            }
+        },
+    );
     values.first().copied().unwrap_or(0.0)
 }
 
-fn to_unit(byte: u8) -> f32 {
+#[inline(always)]
+pub(super) fn to_unit(byte: u8) -> f32 {
     // Not a division by 255: it differs in the last bit.
     f32::from(byte) * (1.0 / 255.0)
 }
 
 /// Rounded towards zero, and to 0 or 255 outside of them.
-fn to_byte(value: f32) -> u8 {
-    (value * 255.5) as u8
+#[inline(always)]
+pub(super) fn to_byte(value: f32) -> u8 {
+    truncated(value * 255.5)
+}
+
+/// The same as `value as u8`, for which there is no vector instruction.
+#[inline(always)]
+pub(super) fn truncated(value: f32) -> u8 {
+    (value.clamp(0.0, 255.0).floor() + WHOLE).to_bits() as u8
 }

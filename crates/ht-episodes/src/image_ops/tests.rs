@@ -59,6 +59,50 @@ fn bilinear(plane: &[f32], [height, width]: [usize; 2], [y, x]: [f64; 2]) -> f64
     sum
 }
 
+/// One colour of bytes with another hue, by the definition.
+fn turned_colour(colour: [u8; 3], delta: f32) -> [u8; 3] {
+    let [red, green, blue] = colour.map(|byte| f32::from(byte) * (1.0 / 255.0));
+    let (sixth, [low, middle, high]) = if red < green {
+        if blue < red {
+            (1, [blue, red, green])
+        } else if blue > green {
+            (3, [red, green, blue])
+        } else {
+            (2, [red, blue, green])
+        }
+    } else if blue < green {
+        (0, [blue, green, red])
+    } else if blue > red {
+        (4, [green, red, blue])
+    } else {
+        (5, [green, blue, red])
+    };
+    let along = |sixth: i32, ratio: f32| if sixth % 2 == 0 { ratio } else { 1.0 - ratio };
+    let mut position = if high > low {
+        sixth as f32 + along(sixth, (middle - low) / (high - low))
+    } else {
+        0.0
+    };
+    position += delta * 6.0;
+    while position < 0.0 {
+        position += 6.0;
+    }
+    while position >= 6.0 {
+        position -= 6.0;
+    }
+    let sixth = position as i32;
+    let middle = low + along(sixth, position - sixth as f32) * (high - low);
+    let turned = match sixth {
+        0 => [high, middle, low],
+        1 => [middle, high, low],
+        2 => [low, high, middle],
+        3 => [low, middle, high],
+        4 => [middle, low, high],
+        _ => [high, low, middle],
+    };
+    turned.map(|value| (value * 255.5) as u8)
+}
+
 proptest! {
     #[test]
     fn an_affine_map_reads_by_the_bilinear_rule(
@@ -156,6 +200,63 @@ proptest! {
         prop_assert_eq!(&photo::brightness(photo.clone(), 0.0), &photo);
         prop_assert_eq!(&photo::contrast(photo.clone(), 1.0), &photo);
         prop_assert_eq!(&Photo::from_normalised(&photo.normalised()), &photo);
+    }
+
+    #[test]
+    fn a_hue_is_turned_in_blocks_as_one_colour_is_alone(
+        bytes in prop::collection::vec(any::<u8>(), 3 * 150),
+        small in prop::collection::vec(0..4u8, 3 * 150),
+        delta in prop_oneof![-1.0..1.0f32, -4.0..4.0f32],
+    ) {
+        // Not whole blocks of 64 pixels; small values have many ties.
+        let shape = ImageShape { channels: 3, height: 10, width: 15 };
+        for bytes in [bytes, small] {
+            let turned = photo::hue(Photo::new(shape, bytes.clone()), delta);
+            for pixel in 0..150 {
+                let colour = |bytes: &[u8]| [0, 1, 2].map(|channel| bytes[channel * 150 + pixel]);
+                let expected = turned_colour(colour(&bytes), delta);
+                prop_assert_eq!(colour(turned.bytes()), expected, "{:?}", colour(&bytes));
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_are_changed_in_vectors_as_one_is_alone(
+        bytes in prop::collection::vec(any::<u8>(), 3 * 150), delta in -2.0..2.0f32,
+    ) {
+        let shape = ImageShape { channels: 3, height: 10, width: 15 };
+        let changed = photo::brightness(Photo::new(shape, bytes.clone()), delta);
+        for (byte, changed) in bytes.iter().zip(changed.bytes()) {
+            let value = f32::from(*byte) * (1.0 / 255.0) + delta;
+            prop_assert_eq!(*changed, (value * 255.5) as u8);
+        }
+    }
+
+    #[test]
+    fn a_crop_reads_by_the_bilinear_rule(
+        picture in pictures(), corners in [-0.3..1.3f32, -0.3..1.3, -0.3..1.3, -0.3..1.3],
+    ) {
+        // Not square, and the corners in any order.
+        let [top, left, bottom, right] = corners;
+        let part = geometric::CropBox { top, left, bottom, right };
+        let shape = ImageShape { channels: 2, height: 4, width: 9 };
+        let picture = Picture::new(shape, picture.into_values());
+        let ours = geometric::crop_and_resize(&picture, part, 7, 5);
+        let planes = picture.values().chunks(36).zip(ours.values().chunks(35));
+        for (plane, ours) in planes {
+            for (i, &value) in ours.iter().enumerate() {
+                let at = |start: f32, end: f32, index: usize, n: f64, last: f64| {
+                    let (start, end) = (f64::from(start), f64::from(end));
+                    (start + (end - start) * index as f64 / (n - 1.0)) * last
+                };
+                let (y, x) = (at(top, bottom, i / 5, 7.0, 3.0), at(left, right, i % 5, 5.0, 8.0));
+                let is_inside = (0.0..=3.0).contains(&y) && (0.0..=8.0).contains(&x);
+                let expected = if is_inside { bilinear(plane, [4, 9], [y, x]) } else { 0.0 };
+                let is_edge = |x: f64, last: f64| x.abs().min((x - last).abs()) < 1e-5;
+                let near = (f64::from(value) - expected).abs() < 0.02;
+                prop_assert!(near || is_edge(y, 3.0) || is_edge(x, 8.0), "{} {}", value, expected);
+            }
+        }
     }
 
     #[test]

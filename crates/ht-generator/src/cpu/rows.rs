@@ -1,7 +1,6 @@
 //! Passes over rows of values: layer norm, softmax, sums of columns.
 //!
-//! Sums are kept in sixteen lanes, so that the compiler can use whole vectors; `pulp` picks the
-//! instruction set at run time.
+//! Sums are kept in sixteen lanes, so that the compiler can use whole vectors.
 
 #![expect(
     clippy::inline_always,
@@ -10,27 +9,10 @@
 
 use std::borrow::Cow;
 
-use pulp::{Arch, Simd, WithSimd};
+use ht_episodes::vectorized;
 
 /// Sums that are kept side by side.
 const LANES: usize = 16;
-
-/// Runs a pass in the widest vectors that the processor has.
-///
-/// It is `FnMut` because a call through `FnOnce` is a function of its own that no vector
-/// instruction set reaches; for the same reason passes are `#[inline(always)]`.
-fn vectorized(pass: impl FnMut()) {
-    struct Pass<F>(F);
-    impl<F: FnMut()> WithSimd for Pass<F> {
-        type Output = ();
-
-        #[inline(always)]
-        fn with_simd<S: Simd>(mut self, _: S) {
-            (self.0)();
-        }
-    }
-    Arch::new().dispatch(Pass(pass));
-}
 
 /// Mean and 1 / standard deviation of each row.
 pub(super) type RowStatistics = Vec<(f32, f32)>;

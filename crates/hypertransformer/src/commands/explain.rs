@@ -29,7 +29,7 @@ use serde_json::json;
 use self::figure::Figure;
 use self::groups::grouped_episodes;
 use self::page::{Block, Section, html, is_ours};
-use self::sections::Findings;
+use self::sections::{Findings, own_convolutions};
 use super::trained::Trained;
 use super::{Outcome, shown};
 use crate::args::ExplainArgs;
@@ -92,6 +92,14 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Outcome> {
     let tests = experiment.fixed_episodes(Split::Test, n_tests);
     let predictions = predict(learner, &tests, &compute);
     let tested = tests.list.plans();
+    let mean = own_convolutions::mean_generator(learner, experiment, args.episodes, device);
+    let by_mean = mean.map(|mean| predict(&mean, &tests, &compute));
+    own_convolutions::add(
+        &mut findings,
+        args.episodes,
+        &predictions,
+        by_mean.as_deref(),
+    );
     sections::predictions::add_confusion(&mut findings, images, tested, &predictions)?;
     sections::predictions::add_reliability(&mut findings, &predictions)?;
 

@@ -41,11 +41,13 @@ pub(crate) fn run(args: &TrainArgs) -> Result<Outcome> {
     let run = if args.resume {
         reopened(&path, &experiment, args.compute.device)?
     } else {
-        let other = match (&args.start, &args.image_encoder_from) {
-            (Some(run), _) => Some((run.as_path(), StartPart::All)),
-            (None, Some(run)) => Some((run.as_path(), StartPart::ImageEncoder)),
-            (None, None) => None,
-        };
+        let starts = [
+            (&args.start, StartPart::All),
+            (&args.image_encoder_from, StartPart::ImageEncoder),
+            (&args.fitting_from, StartPart::Fitting),
+        ];
+        let mut starts = starts.into_iter();
+        let other = starts.find_map(|(run, part)| Some((run.as_deref()?, part)));
         let info = RunInfo {
             data_sha256: Some(experiment.data_digest()),
             ..run_info(data, args.compute.device)

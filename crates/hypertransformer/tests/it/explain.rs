@@ -114,9 +114,19 @@ fn a_generator_is_explained_in_one_page() {
 
     // The same images as the test's, so the same accuracy.
     let twenty = ["explain", &run, "--episodes", "3", "--test-episodes", "20"];
-    let reliability = json(&twenty)["reliability"].clone();
+    let of_twenty = json(&twenty);
+    let reliability = &of_twenty["reliability"];
     let accuracy = number(&reliability["accuracy"]);
     assert!((accuracy - number(&trained["test_accuracy"])).abs() < 1e-6);
+    assert!(page.contains("own convolutions"));
+    let own = &of_twenty["own_convolutions"];
+    assert!((number(&own["own"]) - accuracy).abs() < 1e-6, "{own}");
+    let difference = number(&own["own"]) - number(&own["mean"]);
+    assert!(
+        (number(&own["difference"]) - difference).abs() < 1e-6,
+        "{own}"
+    );
+    assert_eq!([&own["episodes"], &own["averaged"]], [20, 3]);
     let bins = reliability["bins"].as_array().expect("bins");
     assert_eq!(bins.len(), 15);
     let counts = bins
@@ -173,11 +183,13 @@ fn groups_are_coloured_and_what_does_not_exist_is_left_out() {
     let found = explain(&[&run, "--out", &out]);
     assert_eq!(found["method"], "proto-net");
     assert!(found["attention"].is_null());
+    assert!(found["own_convolutions"].is_null());
     let page = page(&out);
     asks_for_nothing(&page);
     for part in [
         "has no transformer",
         "no metrics yet",
+        "No convolution is generated",
         "the same in all episodes",
     ] {
         assert!(page.contains(part), "{part}");

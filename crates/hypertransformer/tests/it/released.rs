@@ -1,5 +1,6 @@
 //! The commands that read what the released code wrote, and runs that start from others.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::support::{command, error, json, names, read, root, say, scratch, stderr};
@@ -159,6 +160,68 @@ fn a_run_can_start_from_another_ones_parameters() {
     assert_eq!(info["norm_statistics"], "support");
 }
 
+/// The bytes of each parameter in one of a run's checkpoints.
+fn parameters(run: &str, checkpoint: &str) -> BTreeMap<String, Vec<u8>> {
+    let bytes = read(run, &format!("{checkpoint}/parameters.safetensors"));
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
+    let tensors = tensors.iter();
+    tensors
+        .map(|(name, view)| (name.to_owned(), view.data().to_vec()))
+        .collect()
+}
+
+#[test]
+fn a_run_of_other_ways_takes_what_fits() {
+    let (scratch, first) = scratch();
+    json(&["train", "configs/smoke.toml", "--run", &first]);
+    let best = json(&["evaluate", "--run", &first])["step"].to_string();
+    let of_first = parameters(&first, &format!("best/step-{best:0>8}"));
+    let second = scratch.path().join("second").display().to_string();
+    let start = ["train", "configs/smoke.toml", "--run", &second];
+    let from = ["--fitting-from", &first, "--set", "seed=9"];
+    let changes = ["--set", "episodes.ways=4", "--set", "training.steps=1"];
+    json(&[&start[..], &from, &changes].concat());
+    // The checkpoint of step 0 shows what was taken: all but what has a row for each label.
+    let taken = parameters(&second, "checkpoints/step-00000000");
+    let mut fresh = Vec::new();
+    for (name, value) in &taken {
+        if of_first.get(name) != Some(value) {
+            fresh.push(name.as_str());
+        }
+    }
+    let expected = [
+        "layers.0.generator.embeddings.labels",
+        "layers.1.generator.embeddings.labels",
+        "logits.generator.embeddings.labels",
+        "logits.generator.embeddings.weights",
+    ];
+    assert_eq!(fresh, expected);
+    assert!(taken.len() > 20, "{}", taken.len());
+    let info = String::from_utf8(read(&second, "run.json")).expect("text");
+    assert!(info.contains(r#""start_part": "fitting""#), "{info}");
+
+    // Nothing of it fits where every width is another.
+    let third = scratch.path().join("third").display().to_string();
+    let start = ["train", "configs/smoke.toml", "--run", &third];
+    let widths = [
+        "cnn.channels=4",
+        "generator.embedding_width=9",
+        "generator.image_encoder.width=5",
+        "generator.activation_encoder.width=4",
+        "generator.transformer.query_key={absolute=10}",
+    ];
+    let widths: Vec<&str> = widths.iter().flat_map(|width| ["--set", width]).collect();
+    error(
+        &[&start[..], &["--fitting-from", &first], &widths].concat(),
+        &["another method or size", "none of its parameters"],
+    );
+    assert!(!Path::new(&third).exists());
+    error(
+        &[&start[..], &["--fitting-from", &first, "--start", &first]].concat(),
+        &["--fitting-from", "--start"],
+    );
+}
+
 #[test]
 fn an_image_encoder_is_trained_alone_and_taken_over() {
     let smoke = "configs/smoke.toml";
@@ -172,19 +235,7 @@ fn an_image_encoder_is_trained_alone_and_taken_over() {
     );
     // Nothing was generated, so nothing was tested.
     assert!(!names(&first).contains(&"result.json".to_owned()));
-    let parameters = |run: &str, step: &str| {
-        let bytes = read(
-            run,
-            &format!("checkpoints/step-{step}/parameters.safetensors"),
-        );
-        let tensors = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
-        let value = |view: safetensors::tensor::TensorView<'_>| view.data().to_vec();
-        let all = tensors
-            .iter()
-            .map(|(name, view)| (name.to_owned(), value(view)));
-        all.collect::<std::collections::BTreeMap<_, _>>()
-    };
-    let of_first = parameters(&first, "00000006");
+    let of_first = parameters(&first, "checkpoints/step-00000006");
 
     // A run with a head takes the encoder and the head, one without takes the encoder: its
     // checkpoint of step 0 shows what was taken. All else is drawn from another seed.
@@ -204,7 +255,7 @@ fn an_image_encoder_is_trained_alone_and_taken_over() {
         ];
         let few = ["--set", "training.steps=1", "--set", "seed=3"];
         json(&[&start[..], &few, of_head, more].concat());
-        let start = parameters(&run, "00000000");
+        let start = parameters(&run, "checkpoints/step-00000000");
         for (parameter, value) in &start {
             let is_taken =
                 parameter.starts_with("image_encoder.") || parameter.starts_with("class_head.");

@@ -173,6 +173,24 @@ fn a_check_is_made_anew_and_a_row_that_starts_elsewhere_now_is_refused() {
         &reproduce(&["further"]),
         &["further started from", "small", "but the row from", "other"],
     );
+    let fitting = "start = 'small'\nstart_part = 'fitting'";
+    fs::write(table, ROWS.replace("start = 'small'", fitting)).expect("written");
+    error(
+        &reproduce(&["further"]),
+        &["from all of", "but the row from what fits of"],
+    );
+    // Under another name it is a row of its own.
+    let fits = ROWS.replace("start = 'small'", fitting);
+    fs::write(table, fits.replace("'further'", "'fits'")).expect("written");
+    json(&reproduce(&["fits"]));
+    let info = fs::read_to_string(Path::new(runs).join("fits/run.json")).expect("text");
+    assert!(info.contains(r#""start_part": "fitting""#), "{info}");
+    fs::write(
+        table,
+        ROWS.replace("start = 'small'", "start_part = 'fitting'"),
+    )
+    .expect("written");
+    error(&reproduce(&["small"]), &["row further has start_part"]);
 }
 
 #[test]

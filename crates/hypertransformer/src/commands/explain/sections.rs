@@ -1,6 +1,7 @@
 //! What the page says, section by section: each computes, draws, and puts it in words.
 
 pub(super) mod attention;
+pub(super) mod own_convolutions;
 pub(super) mod predictions;
 pub(super) mod training;
 pub(super) mod weights;

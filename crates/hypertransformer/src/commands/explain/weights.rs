@@ -6,7 +6,7 @@ use ht_episodes::{EpisodeBatch, EpisodePlan, ImageSet, collate};
 use ht_train::Learner;
 
 /// Episodes per pass.
-const EPISODES_PER_PASS: usize = 8;
+pub(super) const EPISODES_PER_PASS: usize = 8;
 
 /// The kernels of one layer of several episodes' CNNs. Biases, scales and shifts are left out.
 #[derive(Clone, Debug)]

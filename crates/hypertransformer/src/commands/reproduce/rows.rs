@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use ht_train::{ExperimentConfig, Override};
+use ht_train::{ExperimentConfig, Override, StartPart};
 use serde::Deserialize;
 
 /// One row.
@@ -32,6 +32,13 @@ pub(super) struct Row {
     pub(super) start: Option<String>,
     /// The model that it starts from instead.
     pub(super) start_model: Option<PathBuf>,
+    /// What it takes from there, if not all.
+    #[serde(default = "all_parameters")]
+    pub(super) start_part: StartPart,
+}
+
+fn all_parameters() -> StartPart {
+    StartPart::All
 }
 
 impl Row {
@@ -103,6 +110,14 @@ impl Tables {
             if row.start.is_some() && row.start_model.is_some() {
                 bail!(
                     "{}: row {} has start and start_model, expected one of them",
+                    path.display(),
+                    row.id
+                );
+            }
+            if row.start_part != StartPart::All && row.start.is_none() && row.start_model.is_none()
+            {
+                bail!(
+                    "{}: row {} has start_part, expected start or start_model beside it",
                     path.display(),
                     row.id
                 );

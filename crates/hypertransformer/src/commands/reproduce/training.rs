@@ -103,24 +103,30 @@ fn finished(
 
 /// Whether a run began where its row begins: folders may have moved since, names have not.
 fn check_start(row: &Row, path: &Path, args: &ReproduceArgs) -> Result<()> {
-    let found = RunDir::info(path)?.start;
+    let RunInfo {
+        start: found,
+        start_part: part,
+        ..
+    } = RunDir::info(path)?;
+    let part = part.unwrap_or(StartPart::All);
     let expected = row.place_to_start(&args.runs);
     let is_same = match (&found, &expected) {
         (Some(found), Some(expected)) => {
-            found.iter().any(|part| Some(part) == expected.file_name())
+            let mut names = found.iter();
+            names.any(|name| Some(name) == expected.file_name()) && part == row.start_part
         }
         (found, expected) => found.is_none() && expected.is_none(),
     };
     if !is_same {
-        let name = |place: &Option<PathBuf>| {
-            let place = place.as_ref().map(|place| place.display().to_string());
-            place.unwrap_or_else(|| "random parameters".to_owned())
+        let name = |place: &Option<PathBuf>, part: StartPart| match place {
+            Some(place) => format!("{} {}", part.of(), place.display()),
+            None => "random parameters".to_owned(),
         };
         bail!(
             "{} started from {}, but the row from {}: move it away",
             path.display(),
-            name(&found),
-            name(&expected)
+            name(&found, part),
+            name(&expected, row.start_part)
         );
     }
     Ok(())
@@ -147,7 +153,7 @@ fn open(
         );
     }
     let start = row.place_to_start(&args.runs);
-    let start = start.as_deref().map(|place| (place, StartPart::All));
+    let start = start.as_deref().map(|place| (place, row.start_part));
     let info = RunInfo {
         data_sha256: Some(experiment.data_digest()),
         ..run_info(data, args.compute.device)
