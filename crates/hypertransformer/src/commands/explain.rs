@@ -76,13 +76,6 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Outcome> {
     let layers = weights::kernels(learner, images, plans, device);
     sections::weights::add_kernels(&mut findings, images, plans, &layers)?;
     sections::weights::add_spread(&mut findings, &layers);
-    let grouped = grouped_episodes(experiment, args.episodes);
-    let of_groups = grouped
-        .as_ref()
-        .map(|grouped| weights::kernels(learner, images, &grouped.plans, device));
-    let mapped = of_groups.as_deref().unwrap_or(&layers);
-    sections::weights::add_map(&mut findings, mapped, grouped.as_ref())?;
-    sections::training::add(&mut findings, run)?;
 
     let n_tests = args.test_episodes;
     let n_tests = n_tests.unwrap_or(experiment.config.evaluation.test_episodes);
@@ -100,6 +93,14 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Outcome> {
         &predictions,
         by_mean.as_deref(),
     );
+
+    let grouped = grouped_episodes(experiment, args.episodes);
+    let of_groups = grouped
+        .as_ref()
+        .map(|grouped| weights::kernels(learner, images, &grouped.plans, device));
+    let mapped = of_groups.as_deref().unwrap_or(&layers);
+    sections::weights::add_map(&mut findings, mapped, grouped.as_ref())?;
+    sections::training::add(&mut findings, run)?;
     sections::predictions::add_confusion(&mut findings, images, tested, &predictions)?;
     sections::predictions::add_reliability(&mut findings, &predictions)?;
 
