@@ -53,10 +53,11 @@ impl PartialWeights {
             shift: layout.norm.then(|| column(norm_at + 1)),
         }
     }
-}
 
-impl PartialWeights {
     /// Adds two sources, tensor by tensor; one that only one of them has stays as it is.
+    ///
+    /// # Shapes
+    /// - both of the same E, or one of E = 1
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -67,7 +68,7 @@ impl PartialWeights {
         }
     }
 
-    /// Multiplies every tensor.
+    /// Multiplies every tensor by a number.
     #[must_use]
     pub fn times(self, factor: f64) -> Self {
         Self {

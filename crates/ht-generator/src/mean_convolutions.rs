@@ -20,9 +20,12 @@ fn sum_over_episodes(weights: &PartialWeights) -> PartialWeights {
 }
 
 impl WeightGenerator {
-    /// The same generator with the mean of its convolutions over the episodes of some support sets
-    /// (all of the same number) in the place of each episode's own; the logits layer is generated
-    /// as ever, from what those convolutions show. None if it generates no convolution.
+    /// The same generator with the mean of its convolutions over the episodes of all `supports` in
+    /// the place of each episode's own; the logits layer is generated as ever, from what those
+    /// convolutions show. None if it generates no convolution, or if there is no support set.
+    ///
+    /// # Shapes
+    /// as in [`generate`](Self::generate); the support sets may differ in E and S
     pub fn with_mean_convolutions(
         &self,
         supports: impl IntoIterator<Item = SupportSet>,

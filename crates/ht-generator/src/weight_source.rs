@@ -58,9 +58,11 @@ impl ConvParameters {
     #[must_use]
     fn plus(self, weights: &PartialWeights) -> Self {
         let sum = PartialWeights::plus(self.weights(), weights.clone());
-        let parameter = |x: Tensor<2>| Param::from_tensor(x.squeeze_dim(0));
+        // Detached: what a training graph has made cannot be a parameter.
+        let parameter = |x: Tensor<2>| Param::from_tensor(x.squeeze_dim(0).detach());
+        let kernel = |x: Tensor<5>| Param::from_tensor(x.squeeze_dim(0).detach());
         Self {
-            kernel: sum.kernel.map(|x| Param::from_tensor(x.squeeze_dim(0))),
+            kernel: sum.kernel.map(kernel),
             bias: sum.bias.map(parameter),
             scale: sum.scale.map(parameter),
             shift: sum.shift.map(parameter),

@@ -12,10 +12,11 @@ use crate::{
 };
 
 /// What a run takes from the checkpoint that it starts from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StartPart {
     /// All parameters: both must describe the same method.
+    #[default]
     All,
     /// Those of the image encoder, and of the class head if there is one here (released code,
     /// `restore_shared_features_from`).

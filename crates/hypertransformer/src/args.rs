@@ -218,7 +218,8 @@ pub(crate) struct ExplainArgs {
     /// Folder of the data set [default: the run's].
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// Episodes whose generated weights are compared.
+    /// Episodes whose generated weights are compared, and training episodes over which convolutions
+    /// are averaged.
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(3..=1000))]
     pub(crate) episodes: u64,
     /// Episodes to count confusions and calibration on [default: as many as the run's own test].

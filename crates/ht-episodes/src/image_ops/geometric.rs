@@ -141,12 +141,14 @@ fn interpolate(picture: &Picture, rows: &[Option<Tap>], columns: &[Option<Tap>])
     let (width, n_columns) = (shape.width, columns.len());
     let planes = picture.values().chunks_exact(shape.height * width);
     let mut values = vec![0.0; shape.channels * rows.len() * n_columns];
+    // Nothing to mix for a picture without rows or columns.
+    let n_values = (rows.len() * n_columns).max(1);
     let mut mixed = [MixedRow::new(n_columns), MixedRow::new(n_columns)];
-    for (plane, out) in planes.zip(values.chunks_exact_mut(rows.len() * n_columns)) {
+    for (plane, out) in planes.zip(values.chunks_exact_mut(n_values)) {
         for row in &mut mixed {
             row.source = None;
         }
-        let placed = rows.iter().zip(out.chunks_exact_mut(n_columns));
+        let placed = rows.iter().zip(out.chunks_exact_mut(n_columns.max(1)));
         for (row, out) in placed.filter_map(|(row, out)| Some((row.as_ref()?, out))) {
             // Often the next output row reads what the last one did, or its lower row.
             if mixed[1].source == Some(row.low) {

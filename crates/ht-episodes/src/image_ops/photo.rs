@@ -154,7 +154,7 @@ pub(super) fn to_byte(value: f32) -> u8 {
     truncated(value * 255.5)
 }
 
-/// The same as `value as u8`, for which there is no vector instruction.
+/// The same as `value as u8`, for which there is no vector instruction, of any number.
 #[inline(always)]
 pub(super) fn truncated(value: f32) -> u8 {
     (value.clamp(0.0, 255.0).floor() + WHOLE).to_bits() as u8

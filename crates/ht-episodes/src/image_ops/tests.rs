@@ -273,6 +273,54 @@ proptest! {
 }
 
 #[test]
+fn a_picture_can_be_resized_to_nothing() {
+    let picture = Picture::new(shape(2), vec![1.0; 2 * SIDE * SIDE]);
+    for [height, width] in [[0, 5], [5, 0], [0, 0]] {
+        let empty = geometric::resize(&picture, height, width);
+        assert!(empty.values().is_empty(), "{height} x {width}");
+    }
+}
+
+/// Folding the upper half onto the lower one, value by value.
+fn folded(values: &[f32]) -> f32 {
+    match values {
+        [] => 0.0,
+        [one] => *one,
+        _ => {
+            let (lower, upper) = values.split_at(values.len().div_ceil(2));
+            let at = |i: usize| upper.get(i).map_or(lower[i], |upper| lower[i] + upper);
+            folded(&(0..lower.len()).map(at).collect::<Vec<_>>())
+        }
+    }
+}
+
+#[test]
+fn a_contrast_is_made_in_vectors_as_by_its_definition() {
+    let shape = ImageShape {
+        channels: 3,
+        height: 10,
+        width: 15,
+    };
+    let bytes: Vec<u8> = (0..shape.len()).map(|i| (i * i * 7 % 251) as u8).collect();
+    let changed = photo::contrast(Photo::new(shape, bytes.clone()), 1.37);
+    for (plane, changed) in bytes.chunks(150).zip(changed.bytes().chunks(150)) {
+        let unit = |byte: u8| f32::from(byte) * (1.0 / 255.0);
+        let values: Vec<f32> = plane.iter().copied().map(unit).collect();
+        let mean = folded(&values) * (1.0 / 150.0);
+        for (value, changed) in values.iter().zip(changed) {
+            let expected = mean + 1.37 * (value - mean);
+            assert_eq!(*changed, (expected * 255.5) as u8);
+        }
+    }
+    // Values that no byte has, too.
+    let values: Vec<f32> = (0..shape.len()).map(|i| i as f32 / 150.0 - 1.5).collect();
+    let photo = Photo::from_normalised(&Picture::new(shape, values.clone()));
+    for (value, byte) in values.iter().zip(photo.bytes()) {
+        assert_eq!(*byte, ((value + 1.0) * 128.0) as u8);
+    }
+}
+
+#[test]
 fn grey_has_no_hue() {
     let photo = Photo::new(shape(1), vec![7; SIDE * SIDE]);
     assert_eq!(photo::hue(photo.clone(), 0.3), photo);

@@ -56,7 +56,8 @@ fn keeping_the_attention_changes_no_weight() {
 /// All episodes have the mean of what was written for each, and a logits layer of their own.
 #[test]
 fn mean_convolutions_are_the_means_of_what_is_written() {
-    let device = Device::flex();
+    // Where it is trained: what a graph has made must not become a parameter.
+    let device = Device::flex().autodiff();
     let added = GeneratorConfig {
         norm_weights: NormWeights::Generated,
         learned_layers: LearnedLayers::First(1),

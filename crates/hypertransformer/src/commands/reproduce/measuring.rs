@@ -4,8 +4,8 @@ use anyhow::Result;
 use ht_cnn::NormStatistics;
 use ht_episodes::{QueryPool, Split};
 use ht_train::{
-    EpisodeRecords, Experiment, ExperimentConfig, Learner, RunDir, TrainReport, load_learner,
-    measure,
+    EpisodeRecords, Experiment, ExperimentConfig, Learner, RunDir, StartPart, TrainReport,
+    load_learner, measure,
 };
 
 use super::report::{OtherStatistics, Recorded, WholeClassQueries};
@@ -46,6 +46,7 @@ pub(super) fn measured(
         config: row.config.clone(),
         set: row.set.clone(),
         start: row.start_name(),
+        start_part: Some(row.start_part).filter(|part| *part != StartPart::All),
         seed: config.seed,
         train_episodes: report.train_episodes,
         hours: report.train_seconds / 3600.0,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use ht_cnn::NormStatistics;
 use ht_files::durable;
-use ht_train::Accuracy;
+use ht_train::{Accuracy, StartPart};
 use serde::{Deserialize, Serialize};
 
 use super::super::models;
@@ -68,6 +68,9 @@ pub(super) struct Recorded {
     pub(super) set: Vec<String>,
     /// The row that it started from.
     pub(super) start: Option<String>,
+    /// What it took from there, if not all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) start_part: Option<StartPart>,
     pub(super) seed: u64,
     pub(super) train_episodes: u64,
     pub(super) hours: f64,

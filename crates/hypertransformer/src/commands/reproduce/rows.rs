@@ -33,12 +33,8 @@ pub(super) struct Row {
     /// The model that it starts from instead.
     pub(super) start_model: Option<PathBuf>,
     /// What it takes from there, if not all.
-    #[serde(default = "all_parameters")]
+    #[serde(default)]
     pub(super) start_part: StartPart,
-}
-
-fn all_parameters() -> StartPart {
-    StartPart::All
 }
 
 impl Row {

@@ -108,7 +108,7 @@ fn check_start(row: &Row, path: &Path, args: &ReproduceArgs) -> Result<()> {
         start_part: part,
         ..
     } = RunDir::info(path)?;
-    let part = part.unwrap_or(StartPart::All);
+    let part = part.unwrap_or_default();
     let expected = row.place_to_start(&args.runs);
     let is_same = match (&found, &expected) {
         (Some(found), Some(expected)) => {

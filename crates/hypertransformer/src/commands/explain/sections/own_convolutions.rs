@@ -20,6 +20,10 @@ pub(in super::super) fn mean_generator(
     let Learner::Generator(generator) = learner else {
         return None;
     };
+    generator
+        .layers()
+        .iter()
+        .find_map(|layer| layer.generator())?;
     let images = experiment.evaluation_sampler.images();
     let fixed = experiment.fixed_episodes(Split::Train, n_episodes);
     let passes = fixed.list.plans().chunks(EPISODES_PER_PASS);
@@ -57,7 +61,7 @@ pub(in super::super) fn add(
         [own, by_mean, differences].map(|accuracies| Accuracy::of(&accuracies));
     let words = format!(
         "The same generator with the mean of its convolutions over {n_averaged} training episodes \
-         in the place of each episode's own. The logits layer is generated as ever, from what \
+         (augmented where the experiment says so) in the place of each episode's own. The logits layer is generated as ever, from what \
          those convolutions show. The difference is paired by episode, and no other training or \
          seed is in it; a generator that was trained with shared convolutions could do better."
     );
