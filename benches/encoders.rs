@@ -57,7 +57,14 @@ fn activation_encoders(criterion: &mut Criterion) {
         (layer.input, encoded)
     });
     let last = spec.layers.last().map(|layer| layer.output);
-    let logits = last.map(|output| (output, EncodedLayer::Logits));
+    let logits = last.map(|output| {
+        (
+            output,
+            EncodedLayer::Logits {
+                features: spec.features,
+            },
+        )
+    });
     for (l, (input, layer)) in convolutions.chain(logits).enumerate() {
         let forward = |device: &Device, tracked: bool| {
             let config = ActivationEncoderConfig {

@@ -1,6 +1,6 @@
 //! The labels of a support set as rows of zeros and ones.
 
-use burn::tensor::{Bool, Int, Tensor};
+use burn::tensor::{Bool, Tensor};
 use ht_cnn::ABSENT_LOGIT;
 use ht_episodes::SupportSet;
 
@@ -16,28 +16,10 @@ pub(crate) struct Targets {
 impl Targets {
     /// The labels of `support` among `ways` classes.
     pub(crate) fn of(support: &SupportSet, ways: usize) -> Self {
-        let [e, s] = support.labels.dims();
-        let device = support.labels.device();
-        let classes = Tensor::<1, Int>::arange(0..ways as i64, &device);
-        let classes = classes.unsqueeze_dims::<3>(&[0, 0]).expand([e, s, ways]);
-        let labels = support.labels.clone().unsqueeze_dim::<3>(2);
-        let mut is_label = labels.expand([e, s, ways]).equal(classes);
-        if let Some(hidden) = &support.hidden {
-            let shown = hidden.clone().bool_not().unsqueeze_dim::<3>(2);
-            is_label = is_label.bool_and(shown.expand([e, s, ways]));
-        }
         Self {
-            one_hot: is_label.float(),
+            one_hot: support.one_hot(ways),
             absent: support.absent.clone(),
         }
-    }
-
-    /// Samples of each class.
-    ///
-    /// # Shapes
-    /// - returns: `[E, N, 1]`
-    pub(crate) fn counts(&self) -> Tensor<3> {
-        self.one_hot.clone().sum_dim(1).swap_dims(1, 2)
     }
 
     /// Logits with those of absent labels out of the way.

@@ -43,6 +43,7 @@
 
 mod activations;
 mod allocation;
+mod class_means;
 mod convolution;
 #[cfg(feature = "flex")]
 mod cpu;

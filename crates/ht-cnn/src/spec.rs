@@ -61,6 +61,21 @@ pub enum Features {
     Mean,
 }
 
+impl Features {
+    /// P: how many there are of activations of this shape.
+    pub fn count(self, activations: Geometry) -> usize {
+        let Geometry {
+            channels,
+            height,
+            width,
+        } = activations;
+        match self {
+            Self::Flatten => channels * height * width,
+            Self::Mean => channels,
+        }
+    }
+}
+
 /// The CNN as a person writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -190,15 +205,7 @@ impl CnnSpec {
 
     /// P: features per image that the logits layer sees.
     pub fn n_features(&self) -> usize {
-        let Geometry {
-            channels,
-            height,
-            width,
-        } = self.last_activations();
-        match self.features {
-            Features::Flatten => channels * height * width,
-            Features::Mean => channels,
-        }
+        self.features.count(self.last_activations())
     }
 
     /// Weights of one CNN: kernels, biases, scales and shifts, logits kernel and bias.

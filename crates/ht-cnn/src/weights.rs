@@ -144,15 +144,28 @@ impl LogitsWeights {
             bias: slices.narrow(2, n_features, 1).squeeze_dim(2),
         }
     }
-    /// Adds tensors that all episodes share.
+
+    /// Adds tensors, of each episode or of all.
     ///
     /// # Shapes
-    /// - `kernel`: `[N, P]`; `bias`: `[N]`
+    /// - `kernel`: `[E or 1, N, P]`; `bias`: `[E or 1, N]`
     #[must_use]
-    pub fn plus(self, kernel: Tensor<2>, bias: Tensor<1>) -> Self {
+    pub fn plus(self, kernel: Tensor<3>, bias: Tensor<2>) -> Self {
         Self {
-            kernel: self.kernel + kernel.unsqueeze(),
-            bias: self.bias + bias.unsqueeze(),
+            kernel: self.kernel + kernel,
+            bias: self.bias + bias,
+        }
+    }
+
+    /// All weights times one number.
+    ///
+    /// # Shapes
+    /// - `factor`: `[1]`
+    #[must_use]
+    pub fn times(self, factor: Tensor<1>) -> Self {
+        Self {
+            kernel: self.kernel * factor.clone().unsqueeze(),
+            bias: self.bias * factor.unsqueeze(),
         }
     }
 }

@@ -36,6 +36,24 @@ impl SupportSet {
             absent: None,
         }
     }
+
+    /// The labels among N classes as rows of zeros and ones: all zero where a sample has none or
+    /// is hidden.
+    ///
+    /// # Shapes
+    /// - returns: `[E, S, N]`
+    pub fn one_hot(&self, ways: usize) -> Tensor<3> {
+        let [e, s] = self.labels.dims();
+        let classes = Tensor::<1, Int>::arange(0..ways as i64, &self.labels.device());
+        let classes = classes.unsqueeze_dims::<3>(&[0, 0]).expand([e, s, ways]);
+        let labels = self.labels.clone().unsqueeze_dim::<3>(2);
+        let mut is_label = labels.expand([e, s, ways]).equal(classes);
+        if let Some(hidden) = &self.hidden {
+            let shown = hidden.clone().bool_not().unsqueeze_dim::<3>(2);
+            is_label = is_label.bool_and(shown.expand([e, s, ways]));
+        }
+        is_label.float()
+    }
 }
 
 /// The images of E episodes that are to be classified.

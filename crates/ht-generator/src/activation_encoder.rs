@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
-use ht_cnn::{Activation, Activations, Geometry};
+use ht_cnn::{Activation, Activations, Features, Geometry};
 
 use crate::cost::convolution;
 use crate::image_encoder::SharedConvolution;
@@ -20,7 +20,10 @@ pub enum EncodedLayer {
         outputs: usize,
     },
     /// The logits layer: one convolution of 3 x 3.
-    Logits,
+    Logits {
+        /// What the layer reads of its input.
+        features: Features,
+    },
 }
 
 /// A convolution that an encoder will have.
@@ -44,7 +47,7 @@ pub(crate) fn planned_convolutions(
         EncodedLayer::Convolution { kernel, outputs } => {
             (kernel, config.depth, input.channels.max(outputs))
         }
-        EncodedLayer::Logits => (3, 1, input.channels),
+        EncodedLayer::Logits { .. } => (3, 1, input.channels),
     };
     let outputs = config.width.unwrap_or(channels);
     let mut side = input.height.min(input.width);
@@ -91,7 +94,7 @@ impl ActivationEncoder {
         let planned = planned_convolutions(config, input, layer);
         let nonlinear = match config.nonlinear {
             NonlinearFeatures::None => false,
-            NonlinearFeatures::LogitsLayer => layer == EncodedLayer::Logits,
+            NonlinearFeatures::LogitsLayer => matches!(layer, EncodedLayer::Logits { .. }),
             NonlinearFeatures::AllLayers => true,
         };
         Self {

@@ -51,6 +51,9 @@ pub struct GeneratorConfig {
     /// What the logits layer's generator sees of its input.
     #[serde(default)]
     pub logits_features: LogitsFeatures,
+    /// What the generated logits layer is added to.
+    #[serde(default)]
+    pub logits_base: LogitsBase,
     /// How the features of the samples enter their tokens.
     #[serde(default)]
     pub sample_features: SampleFeatures,
@@ -157,6 +160,18 @@ pub enum LogitsFeatures {
     Flattened,
     /// Both, the flattened ones first.
     Both,
+}
+
+/// What the generated logits layer is added to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogitsBase {
+    /// Nothing, as in the released code.
+    #[default]
+    None,
+    /// The logits layer of class means. A learned gain, 0 at first, says how much of what is
+    /// generated is added to it: training begins with a prototypical network.
+    ClassMeans,
 }
 
 /// What happens to the features of the samples before they stand in tokens.

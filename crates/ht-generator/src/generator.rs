@@ -64,9 +64,11 @@ impl WeightGenerator {
         };
         let mut init = ParameterInit::new(seed, depth as u64 + 1, device);
         let input = spec.last_activations();
-        let layer = EncodedLayer::Logits;
+        let layer = EncodedLayer::Logits {
+            features: spec.features,
+        };
         let generator = LayerGenerator::new(config, spec.ways, input, slices, layer, &mut init);
-        let logits = LogitsSource::new(config, generator, spec.ways, spec.n_features(), &mut init);
+        let logits = LogitsSource::new(config, generator, spec, &mut init);
         let mut init = ParameterInit::new(seed, depth as u64 + 2, device);
         let warmup_heads = config
             .warmup_heads
@@ -189,8 +191,7 @@ impl WeightGenerator {
         assert_shape!(support.labels, [e, s]);
         let samples = Samples {
             image_features: self.image_features(&support.images, pass),
-            labels: support.labels.clone(),
-            hidden: support.hidden.clone(),
+            support,
         };
         let mut seen = SupportPass::new(&self.spec, support.images.clone(), self.left_out(support));
 

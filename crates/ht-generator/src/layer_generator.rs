@@ -34,10 +34,7 @@ impl TokenGrid {
         layer: EncodedLayer,
     ) -> Self {
         let seen = seen_features(config, layer);
-        let n_flattened = match seen {
-            LogitsFeatures::Encoded => 0,
-            _ => input.channels * input.height * input.width,
-        };
+        let n_flattened = read_features(config, layer).map_or(0, |read| read.count(input));
         let encoder = config.activation_encoder.as_ref();
         let encoder = encoder.filter(|_| seen != LogitsFeatures::Flattened);
         let n_encoded = encoder.map_or(0, |encoder| {
@@ -58,7 +55,17 @@ impl TokenGrid {
 pub(crate) fn seen_features(config: &GeneratorConfig, layer: EncodedLayer) -> LogitsFeatures {
     match layer {
         EncodedLayer::Convolution { .. } => LogitsFeatures::Encoded,
-        EncodedLayer::Logits => config.logits_features,
+        EncodedLayer::Logits { .. } => config.logits_features,
+    }
+}
+
+/// What of the layer's input stands in tokens as the layer itself reads it, if anything does.
+fn read_features(config: &GeneratorConfig, layer: EncodedLayer) -> Option<Features> {
+    match (layer, config.logits_features) {
+        (EncodedLayer::Logits { features }, LogitsFeatures::Flattened | LogitsFeatures::Both) => {
+            Some(features)
+        }
+        _ => None,
     }
 }
 
@@ -68,9 +75,9 @@ pub struct LayerGenerator {
     embeddings: TokenEmbeddings,
     activation_encoder: Option<ActivationEncoder>,
     transformer: Transformer,
-    /// Whether the input activations themselves are features.
+    /// How the input activations themselves are features, if they are.
     #[module(skip)]
-    flattened: bool,
+    flattened: Option<Features>,
     /// Dropout rate of the features of the layer's input.
     #[module(skip)]
     dropout: f64,
@@ -94,7 +101,7 @@ impl LayerGenerator {
     ) -> Self {
         let start = match layer {
             EncodedLayer::Convolution { .. } => LogitsTokens::Independent,
-            EncodedLayer::Logits => config.logits_tokens,
+            EncodedLayer::Logits { .. } => config.logits_tokens,
         };
         let seen = seen_features(config, layer);
         let embedding = config.embedding_width;
@@ -106,7 +113,7 @@ impl LayerGenerator {
         let grid = TokenGrid::new(config, input, slices, layer);
         let transformer = Transformer::new(&config.transformer, grid.width, init);
         let transformer = match (layer, config.logits_start) {
-            (EncodedLayer::Logits, LogitsStart::Construction) => {
+            (EncodedLayer::Logits { .. }, LogitsStart::Construction) => {
                 construction_start(transformer, &embeddings, grid.features)
             }
             _ => transformer,
@@ -115,7 +122,7 @@ impl LayerGenerator {
             embeddings,
             activation_encoder,
             transformer,
-            flattened: seen != LogitsFeatures::Encoded,
+            flattened: read_features(config, layer),
             dropout: encoder.map_or(0.0, |encoder| encoder.dropout),
             sample_features: config.sample_features,
             grid,
@@ -149,14 +156,14 @@ impl LayerGenerator {
     pub fn slices(
         &self,
         activations: Activations,
-        samples: &Samples,
+        samples: &Samples<'_>,
         pass: &mut Pass,
     ) -> Tensor<3> {
         let features = self.features(activations, samples, pass);
         pass.note("features", &features);
-        let tokens = self
-            .embeddings
-            .sequence(samples.labels.clone(), features, self.grid.width);
+        let tokens =
+            self.embeddings
+                .sequence(samples.support.labels.clone(), features, self.grid.width);
         pass.note("tokens", &tokens);
         let SliceGrid { count, len } = self.grid.slices;
         let hidden = samples.hidden_tokens(count);
@@ -171,10 +178,15 @@ impl LayerGenerator {
     ///
     /// # Shapes
     /// - returns: `[E, S, A]`
-    fn features(&self, activations: Activations, samples: &Samples, pass: &mut Pass) -> Tensor<3> {
+    fn features(
+        &self,
+        activations: Activations,
+        samples: &Samples<'_>,
+        pass: &mut Pass,
+    ) -> Tensor<3> {
         let flattened = self
             .flattened
-            .then(|| flatten_features(activations.clone(), Features::Flatten));
+            .map(|features| flatten_features(activations.clone(), features));
         let encoded = self
             .activation_encoder
             .as_ref()
@@ -188,7 +200,7 @@ impl LayerGenerator {
         let features = Tensor::cat(parts.collect(), 2);
         match self.sample_features {
             SampleFeatures::Plain => features,
-            SampleFeatures::Standardized => standardize(features, samples.hidden.as_ref()),
+            SampleFeatures::Standardized => standardize(features, samples.support.hidden.as_ref()),
         }
     }
 }

@@ -21,6 +21,7 @@ mod activation_encoder;
 mod attention;
 mod config;
 pub mod construction;
+mod conv_source;
 mod cost;
 #[cfg(feature = "flex")]
 mod cpu;
@@ -31,6 +32,7 @@ mod heads;
 mod image_encoder;
 mod init;
 mod layer_generator;
+mod logits_source;
 mod mean_convolutions;
 mod norm_prior;
 mod pass;
@@ -38,17 +40,17 @@ mod samples;
 mod shared;
 mod tokens;
 mod transformer;
-mod weight_source;
 
 pub use activation_encoder::{ActivationEncoder, EncodedLayer};
 pub use attention::Attention;
 pub use config::{
     ActivationEncoderConfig, Architecture, AttentionWeighting, BlockActivation, ClassHeadConfig,
     FeedForwardConfig, GeneratorConfig, GeneratorError, HiddenSamples, ImageEncoderConfig,
-    LastBlock, LearnedLayers, LearnedTensors, LogitsFeatures, LogitsStart, LogitsTokens,
-    MOST_PARAMETERS, NonlinearFeatures, NormOrder, NormWeights, SampleFeatures, Size,
+    LastBlock, LearnedLayers, LearnedTensors, LogitsBase, LogitsFeatures, LogitsStart,
+    LogitsTokens, MOST_PARAMETERS, NonlinearFeatures, NormOrder, NormWeights, SampleFeatures, Size,
     TransformerConfig, WarmupHeadsConfig,
 };
+pub use conv_source::{ConvParameters, ConvParts, ConvSource};
 pub use cost::{EpisodeCost, PartCost};
 pub use feed_forward::FeedForward;
 pub use generation::Generation;
@@ -57,9 +59,9 @@ pub use heads::{ClassHead, WarmupHeads};
 pub use image_encoder::ImageEncoder;
 pub use init::ParameterInit;
 pub use layer_generator::{LayerGenerator, TokenGrid};
+pub use logits_source::{LogitsParameters, LogitsSource};
 pub use norm_prior::NormPrior;
 pub use pass::{Pass, Trace};
 pub use samples::Samples;
 pub use tokens::TokenEmbeddings;
 pub use transformer::{DecoderBlock, Transformer, TransformerBlock};
-pub use weight_source::{ConvParameters, ConvParts, ConvSource, LogitsParameters, LogitsSource};

@@ -6,8 +6,9 @@ use ht_cnn::{Activation, CnnConfig, Features, NormStatistics, Padding, Pooling, 
 use ht_generator::{
     ActivationEncoderConfig, Architecture, AttentionWeighting, BlockActivation, ClassHeadConfig,
     FeedForwardConfig, GeneratorConfig, HiddenSamples, ImageEncoderConfig, LastBlock,
-    LearnedLayers, LearnedTensors, LogitsFeatures, LogitsStart, LogitsTokens, NonlinearFeatures,
-    NormOrder, NormWeights, SampleFeatures, Size, TransformerConfig, WarmupHeadsConfig,
+    LearnedLayers, LearnedTensors, LogitsBase, LogitsFeatures, LogitsStart, LogitsTokens,
+    NonlinearFeatures, NormOrder, NormWeights, SampleFeatures, Size, TransformerConfig,
+    WarmupHeadsConfig,
 };
 use ht_train::LossConfig;
 use serde::Deserialize;
@@ -220,6 +221,7 @@ impl ReleasedFlags {
             } else {
                 logits_features
             },
+            logits_base: LogitsBase::None,
             sample_features: SampleFeatures::Plain,
             logits_start: LogitsStart::Random,
             hidden_samples: HiddenSamples::KeysOnly,

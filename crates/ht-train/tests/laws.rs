@@ -66,6 +66,7 @@ const OPTIONS: [&[&str]; 16] = [
         "generator.logits_start=construction",
     ],
     &[
+        "generator.logits_base=class-means",
         "generator.class_head={classes=20}",
         "loss.class_head=0.5",
         "generator.activation_encoder.depth=3",
@@ -309,7 +310,8 @@ fn each_parameter_gets_a_gradient() {
     for options in OPTIONS {
         let experiment = experiment(&[options, &MIXED].concat());
         let model = experiment.config.new_generator(&device).expect("valid");
-        let model = from_vector(model.clone(), &to_vector(&model));
+        // Off the start, where the gain of what is added to class means is 0.
+        let model = from_vector(model.clone(), &(to_vector(&model) + 0.01));
         let batch = batch(&experiment, &[0, 1, 2, 3], &device);
         let loss = LossConfig {
             // Some added tensors of the support pass reach nothing but these.

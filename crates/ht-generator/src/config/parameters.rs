@@ -7,8 +7,8 @@
 use ht_cnn::{CnnSpec, ConvSpec, Geometry, SliceGrid, SliceLayout};
 
 use super::{
-    Architecture, GeneratorConfig, LearnedTensors, LogitsFeatures, NormOrder, NormWeights,
-    TransformerConfig,
+    Architecture, GeneratorConfig, LearnedTensors, LogitsBase, LogitsFeatures, NormOrder,
+    NormWeights, TransformerConfig,
 };
 use crate::activation_encoder::planned_convolutions;
 use crate::image_encoder;
@@ -34,11 +34,18 @@ impl GeneratorConfig {
             len: n_features + 1,
         };
         let input = spec.last_activations();
-        let generator = self.layer_generator(spec.ways, input, slices, EncodedLayer::Logits);
+        let layer = EncodedLayer::Logits {
+            features: spec.features,
+        };
+        let generator = self.layer_generator(spec.ways, input, slices, layer);
         let added = if self.added_weights {
             dense(n_features, spec.ways) * self.copies()
         } else {
             0.0
+        };
+        let gain = match self.logits_base {
+            LogitsBase::None => 0.0,
+            LogitsBase::ClassMeans => 1.0,
         };
         let warmup_heads = self.warmup_heads.map_or(0.0, |_| {
             let inner = &spec.layers[..depth - 1];
@@ -47,7 +54,7 @@ impl GeneratorConfig {
         });
         let class_head = self.image_encoder.as_ref().zip(self.class_head);
         let class_head = class_head.map_or(0.0, |(e, head)| dense(e.width, head.classes));
-        let generated = layers.sum::<f64>() + generator + added;
+        let generated = layers.sum::<f64>() + generator + gain + added;
         (image_encoder + generated + warmup_heads + class_head) as u64
     }
 

@@ -1,5 +1,6 @@
 //! Every parameter is reached, and what cannot be built names its key.
 
+mod logits;
 mod views;
 
 use std::collections::BTreeMap;
@@ -17,9 +18,9 @@ use ht_episodes::{
 use super::*;
 use crate::{
     ActivationEncoderConfig, Architecture, AttentionWeighting, BlockActivation, ClassHeadConfig,
-    FeedForwardConfig, ImageEncoderConfig, LastBlock, LearnedLayers, LearnedTensors,
+    FeedForwardConfig, ImageEncoderConfig, LastBlock, LearnedLayers, LearnedTensors, LogitsBase,
     LogitsFeatures, LogitsStart, LogitsTokens, NonlinearFeatures, NormOrder, NormWeights,
-    SampleFeatures, Size, TransformerConfig, WarmupHeadsConfig,
+    SampleFeatures, Size, Trace, TransformerConfig, WarmupHeadsConfig,
 };
 
 fn config() -> GeneratorConfig {
@@ -33,6 +34,7 @@ fn config() -> GeneratorConfig {
         learned_tensors: LearnedTensors::Shared,
         logits_tokens: LogitsTokens::Independent,
         logits_features: LogitsFeatures::Encoded,
+        logits_base: LogitsBase::None,
         sample_features: SampleFeatures::Plain,
         logits_start: LogitsStart::Random,
         hidden_samples: HiddenSamples::Removed,
@@ -174,7 +176,11 @@ fn parameters_are_counted_before_they_are_made() {
         logits_features: LogitsFeatures::Both,
         ..config()
     };
-    let mut configs = vec![config(), encoders, with_prior()];
+    let on_means = GeneratorConfig {
+        logits_base: LogitsBase::ClassMeans,
+        ..config()
+    };
+    let mut configs = vec![config(), encoders, with_prior(), on_means];
     for allocation in [WeightAllocation::Output, WeightAllocation::Spatial] {
         for learned_layers in [LearnedLayers::First(2), LearnedLayers::Last(4)] {
             configs.push(GeneratorConfig {

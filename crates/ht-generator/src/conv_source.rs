@@ -1,11 +1,8 @@
-//! Where a layer's weights come from: a transformer, plain parameters, or both added up.
+//! Where a convolution layer's weights come from: a transformer, plain parameters, or both added up.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use ht_cnn::{
-    Activations, ConvSpec, LayerWeights, LogitsWeights, PartialWeights, PriorStatistics,
-    SliceLayout,
-};
+use ht_cnn::{Activations, ConvSpec, LayerWeights, PartialWeights, PriorStatistics, SliceLayout};
 
 use crate::{
     EncodedLayer, GeneratorConfig, LayerGenerator, LearnedTensors, NormPrior, NormWeights,
@@ -168,7 +165,7 @@ impl ConvSource {
     pub(crate) fn parts(
         &self,
         activations: &Activations,
-        samples: &Samples,
+        samples: &Samples<'_>,
         spec: &ConvSpec,
         pass: &mut Pass,
     ) -> ConvParts {
@@ -181,83 +178,5 @@ impl ConvSource {
             learned: self.learned.weights(),
             query_learned: self.query_learned.as_ref().map(ConvParameters::weights),
         }
-    }
-}
-
-/// The tensors of the logits layer that are added to the generated ones.
-#[derive(Module, Debug)]
-pub struct LogitsParameters {
-    /// `[N, P]`.
-    kernel: Param<Tensor<2>>,
-    /// `[N]`.
-    bias: Param<Tensor<1>>,
-}
-
-impl LogitsParameters {
-    fn new(ways: usize, n_features: usize, init: &mut ParameterInit) -> Self {
-        Self {
-            kernel: init.glorot([ways, n_features], n_features, ways),
-            bias: init.constant([ways], 0.0),
-        }
-    }
-
-    fn added_to(&self, weights: LogitsWeights) -> LogitsWeights {
-        weights.plus(self.kernel.val(), self.bias.val())
-    }
-}
-
-/// The source of the logits layer, which is always generated.
-#[derive(Module, Debug)]
-pub struct LogitsSource {
-    generator: LayerGenerator,
-    added: Option<LogitsParameters>,
-    /// Only where each pass has its own.
-    query_added: Option<LogitsParameters>,
-    #[module(skip)]
-    n_features: usize,
-}
-
-impl LogitsSource {
-    pub(crate) fn new(
-        config: &GeneratorConfig,
-        generator: LayerGenerator,
-        ways: usize,
-        n_features: usize,
-        init: &mut ParameterInit,
-    ) -> Self {
-        let is_own = config.learned_tensors == LearnedTensors::PerPass;
-        let mut added =
-            |is_there: bool| is_there.then(|| LogitsParameters::new(ways, n_features, init));
-        Self {
-            generator,
-            added: added(config.added_weights),
-            query_added: added(config.added_weights && is_own),
-            n_features,
-        }
-    }
-
-    /// The generator of the layer.
-    pub fn generator(&self) -> &LayerGenerator {
-        &self.generator
-    }
-
-    /// The weights of the support pass and those of the query pass.
-    pub(crate) fn weights(
-        &self,
-        activations: &Activations,
-        samples: &Samples,
-        pass: &mut Pass,
-    ) -> [LogitsWeights; 2] {
-        let slices = self.generator.slices(activations.clone(), samples, pass);
-        let generated = LogitsWeights::from_slices(slices, self.n_features);
-        let support = match &self.added {
-            Some(added) => added.added_to(generated.clone()),
-            None => generated.clone(),
-        };
-        let query = match &self.query_added {
-            Some(added) => added.added_to(generated),
-            None => support.clone(),
-        };
-        [support, query]
     }
 }
