@@ -16,7 +16,7 @@ impl LogitsWeights {
     /// - `one_hot`: `[E, S, N]`, 1 at the label of each image, all zero where it has none
     pub fn of_class_means(features: &Tensor<3>, one_hot: &Tensor<3>) -> Self {
         // [E, N, S] x [E, S, P], a row per class.
-        let one_hot = one_hot.clone().swap_dims(1, 2);
+        let one_hot = one_hot.clone().swap_dims(1, 2).cast(features.dtype());
         let counts = one_hot.clone().sum_dim(2);
         let sums = one_hot.matmul(features.clone());
         let shape = sums.dims();

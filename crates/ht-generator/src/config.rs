@@ -156,9 +156,9 @@ pub enum LogitsFeatures {
     /// What the activation encoder makes of them.
     #[default]
     Encoded,
-    /// The flattened activations themselves.
+    /// What the layer itself reads: the flattened activations, or their means over the pixels.
     Flattened,
-    /// Both, the flattened ones first.
+    /// Both, what the layer reads first.
     Both,
 }
 
@@ -170,7 +170,8 @@ pub enum LogitsBase {
     #[default]
     None,
     /// The logits layer of class means. A learned gain, 0 at first, says how much of what is
-    /// generated is added to it: training begins with a prototypical network.
+    /// generated is added to it: training begins with a prototypical network
+    /// (where no tensors are [added](GeneratorConfig::added_weights) besides).
     ClassMeans,
 }
 

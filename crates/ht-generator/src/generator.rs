@@ -114,6 +114,22 @@ impl WeightGenerator {
         self.logits.generator()
     }
 
+    /// How much of what is generated for the logits layer is added to that of class means, if it
+    /// is.
+    pub fn logits_gain(&self) -> Option<f32> {
+        self.logits.gain()
+    }
+
+    /// The same generator with nothing added to the logits layer of class means; none if that is
+    /// not its base. Compared with the generator itself it tells what the transformer adds.
+    pub fn with_class_means_alone(&self) -> Option<Self> {
+        let logits = self.logits.clone().with_class_means_alone()?;
+        Some(Self {
+            logits,
+            ..self.clone()
+        })
+    }
+
     /// The auxiliary classifiers, if there are any.
     pub fn warmup_heads(&self) -> Option<&WarmupHeads> {
         self.warmup_heads.as_ref()

@@ -53,22 +53,18 @@ impl LogitsSource {
         init: &mut ParameterInit,
     ) -> Self {
         let is_own = config.learned_tensors == LearnedTensors::PerPass;
-        let (ways, n_features) = (spec.ways, spec.n_features());
-        let mut added =
-            |is_there: bool| is_there.then(|| LogitsParameters::new(ways, n_features, init));
-        let (added, query_added) = (
-            added(config.added_weights),
-            added(config.added_weights && is_own),
-        );
         let gain = match config.logits_base {
             LogitsBase::None => None,
             LogitsBase::ClassMeans => Some(init.constant([1], 0.0)),
         };
+        let (ways, n_features) = (spec.ways, spec.n_features());
+        let mut added =
+            |is_there: bool| is_there.then(|| LogitsParameters::new(ways, n_features, init));
         Self {
             generator,
             gain,
-            added,
-            query_added,
+            added: added(config.added_weights),
+            query_added: added(config.added_weights && is_own),
             features: spec.features,
         }
     }
@@ -76,6 +72,21 @@ impl LogitsSource {
     /// The generator of the layer.
     pub fn generator(&self) -> &LayerGenerator {
         &self.generator
+    }
+
+    /// How much of what is generated is added to the class means, where they are the base.
+    pub(crate) fn gain(&self) -> Option<f32> {
+        let gain = self.gain.as_ref()?;
+        Some(gain.val().into_scalar())
+    }
+
+    /// The same with nothing added to the class means, where they are the base.
+    pub(crate) fn with_class_means_alone(self) -> Option<Self> {
+        let gain = self.gain?.map(|gain| gain.zeros_like());
+        Some(Self {
+            gain: Some(gain),
+            ..self
+        })
     }
 
     /// The weights of the support pass and those of the query pass.
@@ -92,8 +103,8 @@ impl LogitsSource {
             None => generated,
             Some(gain) => {
                 let features = flatten_features(activations.clone(), self.features);
-                let means =
-                    LogitsWeights::of_class_means(&features, &samples.support.one_hot(ways));
+                let one_hot = samples.support.one_hot(ways);
+                let means = LogitsWeights::of_class_means(&features, &one_hot);
                 generated.times(gain.val()).plus(means.kernel, means.bias)
             }
         };

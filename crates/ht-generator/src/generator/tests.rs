@@ -9,7 +9,7 @@ use std::sync::Arc;
 use burn::module::{ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
-use ht_cnn::{CnnConfig, Geometry, NormStatistics, Padding, WeightAllocation};
+use ht_cnn::{CnnConfig, Features, Geometry, NormStatistics, Padding, WeightAllocation};
 use ht_episodes::{
     ClassRotation, ClassSplit, EpisodeBatch, EpisodeSampler, EpisodeSpec, ImageSource, Split,
     SplitConfig, collate,
@@ -210,10 +210,16 @@ fn parameters_are_counted_before_they_are_made() {
         }
     }
     for config in configs {
-        let spec = spec_for(&config);
-        let generator = WeightGenerator::new(&config, &spec, 0, &Device::flex()).expect("valid");
-        let counted = config.n_parameters(&spec);
-        assert_eq!(generator.num_params() as u64, counted, "{config:?}");
+        for features in [Features::Flatten, Features::Mean] {
+            let spec = CnnSpec {
+                features,
+                ..spec_for(&config)
+            };
+            let generator = WeightGenerator::new(&config, &spec, 0, &Device::flex());
+            let counted = config.n_parameters(&spec);
+            let made = generator.expect("valid").num_params() as u64;
+            assert_eq!(made, counted, "{config:?}, {features:?}");
+        }
     }
 }
 

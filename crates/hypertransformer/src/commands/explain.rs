@@ -29,7 +29,7 @@ use serde_json::json;
 use self::figure::Figure;
 use self::groups::grouped_episodes;
 use self::page::{Block, Section, html, is_ours};
-use self::sections::{Findings, own_convolutions};
+use self::sections::{Findings, added_to_means, own_convolutions};
 use super::trained::Trained;
 use super::{Outcome, shown};
 use crate::args::ExplainArgs;
@@ -93,6 +93,9 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Outcome> {
         &predictions,
         by_mean.as_deref(),
     );
+    let by_means = added_to_means::means_alone(learner);
+    let by_means = by_means.map(|means| predict(&means, &tests, &compute));
+    added_to_means::add(&mut findings, learner, &predictions, by_means.as_deref());
 
     let grouped = grouped_episodes(experiment, args.episodes);
     let of_groups = grouped

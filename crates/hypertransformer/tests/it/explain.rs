@@ -127,6 +127,7 @@ fn a_generator_is_explained_in_one_page() {
         "{own}"
     );
     assert_eq!([&own["episodes"], &own["averaged"]], [20, 3]);
+    assert!(of_twenty["added_to_means"].is_null());
     let bins = reliability["bins"].as_array().expect("bins");
     assert_eq!(bins.len(), 15);
     let counts = bins
@@ -142,6 +143,24 @@ fn a_generator_is_explained_in_one_page() {
         );
         assert!(number(&pair["met"]) >= 1.0, "{pair}");
     }
+}
+
+#[test]
+fn what_is_added_to_class_means_is_compared_with_them() {
+    let (_folder, run) = scratch();
+    let on_means = ["--set", "generator.logits_base=class-means"];
+    json(&[&["train", SMOKE, "--run", &run], &on_means[..]].concat());
+    let found = json(&["explain", &run, "--episodes", "3", "--test-episodes", "20"]);
+    let added = &found["added_to_means"];
+    assert!(number(&added["gain"]) != 0.0, "{added}");
+    let accuracy = number(&found["reliability"]["accuracy"]);
+    assert!((number(&added["own"]) - accuracy).abs() < 1e-6, "{added}");
+    let difference = number(&added["own"]) - number(&added["means"]);
+    assert!(
+        (number(&added["difference"]) - difference).abs() < 1e-6,
+        "{added}"
+    );
+    assert_eq!(added["episodes"], 20);
 }
 
 /// A data set whose classes have groups, and a baseline, which has no attention.

@@ -2,7 +2,7 @@
 
 use burn::module::{ModuleMapper, Param};
 use burn::tensor::{TensorData, Tolerance};
-use ht_cnn::{Features, LogitsWeights};
+use ht_cnn::LogitsWeights;
 
 use super::*;
 
@@ -83,13 +83,22 @@ fn on_class_means_it_begins_with_them_and_adds_what_is_generated() {
     let (first, trace) = traced(&on_means, &support);
     let features = Tensor::<3>::from_data(trace["logits/features"].clone(), &device);
     let means = LogitsWeights::of_class_means(&features, &support.one_hot(5));
-    assert_close(&first.kernel.into_data(), &means.kernel.to_data());
+    assert_close(&first.kernel.to_data(), &means.kernel.to_data());
     assert_close(&first.bias.into_data(), &means.bias.to_data());
 
     let (generated, _) = traced(&generator(LogitsBase::None), &support);
-    let (both, _) = traced(&on_means.map(&mut Gain(0.5)), &support);
+    let (both, _) = traced(&on_means.clone().map(&mut Gain(0.5)), &support);
     let kernel = generated.kernel * 0.5 + means.kernel;
     let bias = generated.bias * 0.5 + means.bias;
     assert_close(&both.kernel.into_data(), &kernel.into_data());
     assert_close(&both.bias.into_data(), &bias.into_data());
+
+    let alone = on_means.map(&mut Gain(0.5)).with_class_means_alone();
+    let alone = alone.expect("class means are the base");
+    assert_eq!(alone.logits_gain(), Some(0.0));
+    let alone = alone.generate(&support).logits;
+    assert_close(&alone.kernel.into_data(), &first.kernel.to_data());
+    let standing_alone = generator(LogitsBase::None);
+    assert_eq!(standing_alone.logits_gain(), None);
+    assert!(standing_alone.with_class_means_alone().is_none());
 }

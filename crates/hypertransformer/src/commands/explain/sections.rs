@@ -1,7 +1,9 @@
 //! What the page says, section by section: each computes, draws, and puts it in words.
 
+pub(super) mod added_to_means;
 pub(super) mod attention;
 pub(super) mod own_convolutions;
+mod paired;
 pub(super) mod predictions;
 pub(super) mod training;
 pub(super) mod weights;

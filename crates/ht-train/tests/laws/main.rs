@@ -1,7 +1,9 @@
 //! Laws that hold whatever the options: what a support set means does not depend on the order
 //! of its samples, on the names of its labels, on padding, or on the episodes beside it.
 
-use burn::module::{Module, ModuleMapper, Param};
+mod mappers;
+
+use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Device, Int, Tensor};
 use ht_cnn::Activations;
@@ -14,8 +16,10 @@ use ht_train::{
 use proptest::prelude::*;
 use toml::{Table, Value};
 
+use crate::mappers::{OffStart, Relabel};
+
 /// Sets of options that reach every branch of the generator; a key alone leaves its section out.
-const OPTIONS: [&[&str]; 16] = [
+const OPTIONS: [&[&str]; 18] = [
     &[],
     &["generator.image_encoder"],
     &["generator.activation_encoder"],
@@ -66,12 +70,17 @@ const OPTIONS: [&[&str]; 16] = [
         "generator.logits_start=construction",
     ],
     &[
-        "generator.logits_base=class-means",
         "generator.class_head={classes=20}",
         "loss.class_head=0.5",
         "generator.activation_encoder.depth=3",
     ],
     &["generator.activation_encoder.depth=1"],
+    &["generator.logits_base=class-means"],
+    &[
+        "generator.logits_base=class-means",
+        "generator.added_weights=true",
+        "generator.learned_tensors=per-pass",
+    ],
 ];
 
 /// Episodes with unlabelled images and distractors, of different sizes.
@@ -82,7 +91,7 @@ const MIXED: [&str; 3] = [
 ];
 
 fn experiment(options: &[&str]) -> Experiment {
-    let text = include_str!("../../../configs/smoke.toml");
+    let text = include_str!("../../../../configs/smoke.toml");
     let mut table: Table = toml::from_str(text).expect("TOML");
     let (overrides, left_out): (Vec<&str>, Vec<&str>) =
         options.iter().partition(|option| option.contains('='));
@@ -133,44 +142,11 @@ fn assert_close<const D: usize>(options: &[&str], ours: Tensor<D>, theirs: Tenso
     }
 }
 
-/// Tables with a row per label, besides the label embeddings: what the logits layer's rows start
-/// from, and what is added to them.
-const LABEL_ROWS: [&str; 5] = [
-    "logits.generator.embeddings.weights",
-    "logits.added.kernel",
-    "logits.added.bias",
-    "logits.query_added.kernel",
-    "logits.query_added.bias",
-];
-
-/// Rows of the tables that speak of labels, in another order.
-struct Relabel {
-    path: Vec<String>,
-    order: Vec<usize>,
-}
-
-impl ModuleMapper for Relabel {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
-    }
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let path = self.path.join(".");
-        if !path.ends_with("embeddings.labels") && !LABEL_ROWS.contains(&path.as_str()) {
-            return param;
-        }
-        param.map(|table| {
-            // The last row of a label table stands for "no label" and stays.
-            let n_rows = table.dims()[0];
-            let rows: Vec<i32> = (0..n_rows)
-                .map(|row| self.order.get(row).map_or(row as i32, |&from| from as i32))
-                .collect();
-            let rows = Tensor::<1, Int>::from_data(rows.as_slice(), &table.device());
-            table.select(0, rows)
-        })
-    }
+/// A model as training has it, and not at its start: there nothing generated is added to class
+/// means.
+fn new_model(experiment: &Experiment, device: &Device) -> WeightGenerator {
+    let model = experiment.config.new_generator(device).expect("valid");
+    model.map(&mut OffStart::default())
 }
 
 // Each case runs all options, so a few cases are many.
@@ -184,7 +160,7 @@ proptest! {
         for options in OPTIONS {
             let experiment = experiment(&[options, &MIXED].concat());
             let device = Device::flex();
-            let model = experiment.config.new_generator(&device).expect("valid");
+            let model = new_model(&experiment, &device);
             let EpisodeBatch { support, query, .. } = batch(&experiment, &[index, index + 1], &device);
             let [_, s] = support.labels.dims();
             let order: Vec<i32> = (0..s).rev().map(|i| ((i + turn) % s) as i32).collect();
@@ -214,14 +190,14 @@ proptest! {
         for options in OPTIONS {
             let experiment = experiment(&[options, &MIXED].concat());
             let device = Device::flex();
-            let model = experiment.config.new_generator(&device).expect("valid");
+            let model = new_model(&experiment, &device);
             let EpisodeBatch { support, query, .. } = batch(&experiment, &[index, index + 1], &device);
             let ways = experiment.config.episodes.ways;
             // Label l becomes l + turn, so row r of a table is what row r - turn was.
             let order: Vec<usize> = (0..ways).map(|row| (row + ways - turn) % ways).collect();
             let columns: Vec<i32> = order.iter().map(|&from| from as i32).collect();
             let columns = Tensor::<1, Int>::from_data(columns.as_slice(), &device);
-            let relabelled_model = model.clone().map(&mut Relabel { path: Vec::new(), order });
+            let relabelled_model = model.clone().map(&mut Relabel::new(order));
             // "No label" stays what it is.
             let is_labelled = support.labels.clone().lower_elem(ways as i32);
             let moved = (support.labels.clone() + turn as i32).remainder_scalar(ways as i32);
@@ -247,7 +223,7 @@ proptest! {
         for options in OPTIONS {
             let experiment = experiment(options);
             let device = Device::flex();
-            let model = experiment.config.new_generator(&device).expect("valid");
+            let model = new_model(&experiment, &device);
             let EpisodeBatch { support, query, .. } = batch(&experiment, &[index, index + 7], &device);
             // Pictures of other episodes, so that the padding would matter if it were seen.
             let other = batch(&experiment, &[index + 1, index + 2], &device).query.images;
@@ -267,7 +243,7 @@ proptest! {
         for options in OPTIONS {
             let experiment = experiment(&[options, &MIXED].concat());
             let device = Device::flex();
-            let model = experiment.config.new_generator(&device).expect("valid");
+            let model = new_model(&experiment, &device);
             let indices = [index, index + 1, index + 2];
             let EpisodeBatch { support, query, .. } = batch(&experiment, &indices, &device);
             let together = logits(&model, &support, &query);
@@ -309,9 +285,8 @@ fn each_parameter_gets_a_gradient() {
     let device = Device::flex().autodiff();
     for options in OPTIONS {
         let experiment = experiment(&[options, &MIXED].concat());
-        let model = experiment.config.new_generator(&device).expect("valid");
-        // Off the start, where the gain of what is added to class means is 0.
-        let model = from_vector(model.clone(), &(to_vector(&model) + 0.01));
+        let model = new_model(&experiment, &device);
+        let model = from_vector(model.clone(), &to_vector(&model));
         let batch = batch(&experiment, &[0, 1, 2, 3], &device);
         let loss = LossConfig {
             // Some added tensors of the support pass reach nothing but these.
@@ -343,7 +318,7 @@ fn each_parameter_gets_a_gradient() {
 fn absent_labels_have_no_probability_in_the_warm_up_heads() {
     let device = Device::flex();
     let experiment = experiment(&[&["generator.warmup_heads={steps=100}"][..], &MIXED].concat());
-    let model = experiment.config.new_generator(&device).expect("valid");
+    let model = new_model(&experiment, &device);
     let batch = batch(&experiment, &[0, 1, 2, 3, 4, 5, 6, 7], &device);
     let config = LossConfig {
         squared_kernels: 1.0,
@@ -370,7 +345,7 @@ fn released_masks_hide_keys_and_nothing_else() {
     let device = Device::flex();
     let change = |hidden_samples: &str| {
         let experiment = experiment(&[hidden_samples]);
-        let model = experiment.config.new_generator(&device).expect("valid");
+        let model = new_model(&experiment, &device);
         let EpisodeBatch { support, query, .. } = batch(&experiment, &[5], &device);
         let other = batch(&experiment, &[9], &device).query.images;
         let padded = pad(&support, other, 2, 0);
@@ -398,7 +373,7 @@ fn dropout_acts_in_training_and_is_drawn_from_the_step() {
     ];
     for place in places {
         let experiment = experiment(place);
-        let model = experiment.config.new_generator(&device).expect("valid");
+        let model = new_model(&experiment, &device);
         let EpisodeBatch { support, query, .. } = batch(&experiment, &[5], &device);
         let in_pass = |pass: &mut Pass| {
             let cnn = model.generate_in(&support, pass).cnn;
