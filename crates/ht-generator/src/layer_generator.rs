@@ -34,7 +34,7 @@ impl TokenGrid {
         layer: EncodedLayer,
     ) -> Self {
         let seen = seen_features(config, layer);
-        let n_flattened = read_features(config, layer).map_or(0, |read| read.count(input));
+        let n_read = read_features(config, layer).map_or(0, |read| read.count(input));
         let encoder = config.activation_encoder.as_ref();
         let encoder = encoder.filter(|_| seen != LogitsFeatures::Flattened);
         let n_encoded = encoder.map_or(0, |encoder| {
@@ -42,7 +42,7 @@ impl TokenGrid {
             planned.iter().map(|convolution| convolution.outputs).sum()
         });
         let n_image = config.image_encoder.as_ref().map_or(0, |e| e.width);
-        let features = n_flattened + n_encoded + n_image;
+        let features = n_read + n_encoded + n_image;
         Self {
             slices,
             features,
@@ -77,7 +77,7 @@ pub struct LayerGenerator {
     transformer: Transformer,
     /// How the input activations themselves are features, if they are.
     #[module(skip)]
-    flattened: Option<Features>,
+    read: Option<Features>,
     /// Dropout rate of the features of the layer's input.
     #[module(skip)]
     dropout: f64,
@@ -122,7 +122,7 @@ impl LayerGenerator {
             embeddings,
             activation_encoder,
             transformer,
-            flattened: read_features(config, layer),
+            read: read_features(config, layer),
             dropout: encoder.map_or(0.0, |encoder| encoder.dropout),
             sample_features: config.sample_features,
             grid,
@@ -184,17 +184,17 @@ impl LayerGenerator {
         samples: &Samples<'_>,
         pass: &mut Pass,
     ) -> Tensor<3> {
-        let flattened = self
-            .flattened
+        let read = self
+            .read
             .map(|features| flatten_features(activations.clone(), features));
         let encoded = self
             .activation_encoder
             .as_ref()
             .map(|encoder| encoder.forward(activations));
         // One draw over both, as in the released code; the image features had their own.
-        let of_input = [flattened, encoded].into_iter().flatten();
+        let of_input = [read, encoded].into_iter().flatten();
         let of_input = of_input
-            .reduce(|flattened, encoded| Tensor::cat(vec![flattened, encoded], 2))
+            .reduce(|read, encoded| Tensor::cat(vec![read, encoded], 2))
             .map(|features| pass.drop(features, self.dropout));
         let parts = of_input.into_iter().chain(samples.image_features.clone());
         let features = Tensor::cat(parts.collect(), 2);

@@ -8,18 +8,13 @@ use super::*;
 
 /// The CNN of [`spec`] with features averaged over the pixels of a last layer of 3 x 3.
 fn averaged() -> CnnSpec {
-    let image = Geometry {
-        channels: 1,
-        height: 28,
-        width: 28,
-    };
     let cnn = CnnConfig {
         depth: 3,
         channels: 4,
         features: Features::Mean,
         ..CnnConfig::default()
     };
-    CnnSpec::new(&cnn, image, 5).expect("fits")
+    CnnSpec::new(&cnn, spec().image, 5).expect("fits")
 }
 
 /// A generator of the logits layer alone.
