@@ -1,104 +1,16 @@
 //! Knowing what it does not know: how sure a CNN may be of an answer, and when it should give none.
 //!
-//! A temperature (Guo et al., *On Calibration of Modern Neural Networks*, ICML 2017) and, for each
-//! number of classes, the most doubt at which an answer is accepted are fitted on validation episodes:
-//! the doubt at which a given share of images of other classes is taken for one of the
-//! episode's; classes of the test say whether it holds. Both are known only as well as there are
-//! classes: [`ClusteredRate`].
+//! A [`Temperature`] and, for each number of classes, the most doubt at which an answer is accepted are
+//! fitted on validation episodes: the doubt at which a given share of images of other classes is
+//! taken for one of the episode's; classes of the test say whether it holds. Both are known only as
+//! well as there are classes: [`ClusteredRate`].
 
-use ht_episodes::{EpisodeList, EpisodePlan, PlannedClass};
 use serde::{Deserialize, Serialize};
 
 use crate::clustered::{ClusteredRate, Item};
-use crate::predictions::{best_label, image_logits};
-use crate::{Accuracy, Compute, FixedEpisodes, Learner, Reliability};
-
-/// Episodes whose images may stand for images of other classes.
-const NEIGHBOURS: usize = 8;
-/// Temperatures that are searched.
-const TEMPERATURES: [f64; 2] = [0.05, 20.0];
-
-/// The logits that a method gives to the images of one episode.
-#[derive(Clone, Debug, PartialEq)]
-pub struct EpisodeLogits {
-    /// Classes that the episode has; others of the N labels have no probability.
-    pub classes: usize,
-    /// Query images: N logits and the right label.
-    pub known: Vec<(Vec<f32>, usize)>,
-    /// Images of classes that the episode does not have: N logits and the class in the data set.
-    pub unknown: Vec<(Vec<f32>, usize)>,
-}
-
-/// The logits of a method on fixed episodes.
-///
-/// Images of other classes are query images of the episodes that follow. Under query-batch
-/// statistics they are normalised by themselves, apart from the query images.
-///
-/// `model` must be on the device of `compute`, without autodiff.
-pub fn episode_logits(
-    model: &Learner,
-    episodes: &FixedEpisodes<'_>,
-    compute: &Compute,
-) -> Vec<EpisodeLogits> {
-    let plans = episodes.list.plans();
-    let strangers: Vec<EpisodePlan> = (0..plans.len()).map(|at| strangers(plans, at)).collect();
-    // Where the episodes have all classes, there are no others.
-    let has_images = |plan: &EpisodePlan| plan.query().next().is_some();
-    let classes_of = |plan: &EpisodePlan| -> Vec<usize> { plan.query().map(|i| i.class).collect() };
-    let asked = strangers.iter().filter(|plan| has_images(plan)).cloned();
-    let asked = FixedEpisodes {
-        images: episodes.images,
-        list: EpisodeList::new(episodes.list.split(), asked.collect()),
-    };
-    let mut unknown = image_logits(model, &asked, compute).into_iter();
-    let known = image_logits(model, episodes, compute);
-    (plans.iter().zip(known).zip(&strangers))
-        .map(|((plan, known), strangers)| {
-            let unknown = has_images(strangers).then(|| unknown.next()).flatten();
-            let known = known.into_iter();
-            EpisodeLogits {
-                classes: (0..plan.ways).filter(|&n| plan.has_label(n)).count(),
-                known: known
-                    .filter_map(|(label, logits)| Some((logits, label?)))
-                    .collect(),
-                unknown: (unknown.into_iter().flatten().zip(classes_of(strangers)))
-                    .map(|((_, logits), class)| (logits, class))
-                    .collect(),
-            }
-        })
-        .collect()
-}
-
-/// An episode with the same support set, and as query images those of classes that it does not have,
-/// at most as many as its own.
-fn strangers(plans: &[EpisodePlan], at: usize) -> EpisodePlan {
-    let plan = &plans[at];
-    let mut room = plan.query().count();
-    let mut classes: Vec<PlannedClass> = plan.classes.clone();
-    for class in &mut classes {
-        class.query.clear();
-    }
-    let following = plans.iter().cycle().skip(at + 1).take(NEIGHBOURS);
-    for other in following.flat_map(|plan| &plan.classes) {
-        if classes.iter().any(|class| class.class == other.class) {
-            continue;
-        }
-        let query: Vec<usize> = other.query.iter().copied().take(room).collect();
-        room -= query.len();
-        classes.push(PlannedClass {
-            label: None,
-            support: Vec::new(),
-            unlabelled: Vec::new(),
-            query,
-            ..other.clone()
-        });
-    }
-    EpisodePlan {
-        classes,
-        query_changes: Vec::new(),
-        ..plan.clone()
-    }
-}
+use crate::predictions::best_label;
+use crate::temperature::surprise;
+use crate::{Accuracy, EpisodeLogits, Reliability, Temperature};
 
 /// The most doubt that is accepted in episodes of one size.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -116,7 +28,7 @@ pub struct Threshold {
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
     /// Logits are divided by it.
-    pub temperature: f64,
+    pub temperature: Temperature,
     /// Share of images of other classes that is accepted at the thresholds.
     pub false_accept_rate: f64,
     /// How well the images of other classes that it was fitted on say what that share is; none
@@ -150,16 +62,20 @@ impl Calibration {
     ///
     /// `false_accept_rate` is in (0, 1).
     pub fn fit(episodes: &[EpisodeLogits], false_accept_rate: f64) -> Self {
-        let temperature = temperature(episodes);
+        let temperature = Temperature::fit(episodes);
         let mut sizes: Vec<usize> = episodes.iter().map(|episode| episode.classes).collect();
         sizes.sort_unstable();
         sizes.dedup();
         let thresholds = sizes.into_iter().filter_map(|classes| {
             let of_size = (episodes.iter()).filter(|episode| episode.classes == classes);
-            let unknown = of_size.flat_map(|episode| &episode.unknown);
-            let mut doubts: Vec<f64> = unknown
-                .map(|(logits, _)| doubt(logits, temperature))
-                .collect();
+            let doubts_of = |episode: &EpisodeLogits| -> Vec<f64> {
+                let temperature = temperature.at(episode.images_per_class);
+                let unknown = episode.unknown.iter();
+                unknown
+                    .map(|(logits, _)| doubt(logits, temperature))
+                    .collect()
+            };
+            let mut doubts: Vec<f64> = of_size.flat_map(doubts_of).collect();
             doubts.sort_unstable_by(f64::total_cmp);
             // So many may pass; the first that may not is above the threshold.
             let n_passing = (doubts.len() as f64 * false_accept_rate).round() as usize;
@@ -184,7 +100,8 @@ impl Calibration {
 
     fn is_accepted(&self, episode: &EpisodeLogits, logits: &[f32]) -> bool {
         let most = self.most_doubt(episode.classes);
-        most.is_none_or(|most| doubt(logits, self.temperature) <= most)
+        let temperature = self.temperature.at(episode.images_per_class);
+        most.is_none_or(|most| doubt(logits, temperature) <= most)
     }
 
     /// Images of other classes that are taken for one of the episode's.
@@ -208,11 +125,13 @@ impl Calibration {
 
     /// Measures it on other episodes.
     pub fn measure(&self, episodes: &[EpisodeLogits]) -> CalibrationReport {
-        let reliability = |temperature: f64| {
-            let known = episodes.iter().flat_map(|episode| &episode.known);
-            let answers = known.map(|(logits, label)| {
-                let (best, probability) = best_at(logits, temperature);
-                (probability, best == *label)
+        let reliability = |temperature: &dyn Fn(&EpisodeLogits) -> f64| {
+            let answers = episodes.iter().flat_map(|episode| {
+                let temperature = temperature(episode);
+                episode.known.iter().map(move |(logits, label)| {
+                    let (best, probability) = best_at(logits, temperature);
+                    (probability, best == *label)
+                })
             });
             100.0 * Reliability::of(answers, Reliability::BINS).ece()
         };
@@ -225,8 +144,8 @@ impl Calibration {
             Accuracy::of(&episodes.iter().filter_map(of_episode).collect::<Vec<_>>())
         };
         CalibrationReport {
-            ece_before: reliability(1.0),
-            ece_after: reliability(self.temperature),
+            ece_before: reliability(&|_| 1.0),
+            ece_after: reliability(&|episode| self.temperature.at(episode.images_per_class)),
             false_accepts: self.false_accepts(episodes),
             accepts: known(|_| true),
             right_accepts: known(|is_right| is_right),
@@ -259,40 +178,6 @@ fn doubt(logits: &[f32], temperature: f64) -> f64 {
     odds / (1.0 + odds)
 }
 
-/// Minus the logarithm of a label's probability at a temperature.
-fn surprise(logits: &[f32], label: usize, temperature: f64) -> f64 {
-    let own = f64::from(logits[label]);
-    let largest = logits.iter().copied().fold(f32::MIN, f32::max);
-    let largest = f64::from(largest);
-    let powers = logits
-        .iter()
-        .map(|&logit| ((f64::from(logit) - largest) / temperature).exp());
-    powers.sum::<f64>().ln() + (largest - own) / temperature
-}
-
-/// The temperature of the lowest mean surprise: golden-section search over its logarithm, of which
-/// the mean is unimodal (it is convex in the inverse).
-fn temperature(episodes: &[EpisodeLogits]) -> f64 {
-    let mean_surprise = |log: f64| {
-        let known = episodes.iter().flat_map(|episode| &episode.known);
-        let (sum, n) = known.fold((0.0, 0.0), |(sum, n), (logits, label)| {
-            (sum + surprise(logits, *label, log.exp()), n + 1.0)
-        });
-        sum / f64::max(n, 1.0)
-    };
-    let ratio = (5f64.sqrt() - 1.0) / 2.0;
-    let [mut low, mut high] = TEMPERATURES.map(f64::ln);
-    for _ in 0..40 {
-        let step = ratio * (high - low);
-        if mean_surprise(high - step) < mean_surprise(low + step) {
-            high = low + step;
-        } else {
-            low += (1.0 - ratio) * (high - low);
-        }
-    }
-    f64::midpoint(low, high).exp()
-}
-
 #[cfg(test)]
 mod tests {
     use rand::RngExt;
@@ -302,6 +187,15 @@ mod tests {
     /// Episodes whose logits are `sharpness` times those of calibrated answers: the right label is
     /// drawn by the probabilities that the logits have at that temperature.
     fn episodes(n: usize, sharpness: f64, seed: u64) -> Vec<EpisodeLogits> {
+        episodes_of(n, 1.0, sharpness, seed)
+    }
+
+    fn episodes_of(
+        n: usize,
+        images_per_class: f64,
+        sharpness: f64,
+        seed: u64,
+    ) -> Vec<EpisodeLogits> {
         let mut rng = ht_episodes::stream(seed, "calibration", 0, 0);
         let classes = 4;
         let mut logits = |scale: f64| -> Vec<f64> {
@@ -329,6 +223,7 @@ mod tests {
         (scores.chunks(10))
             .map(|scores| EpisodeLogits {
                 classes,
+                images_per_class,
                 known: (scores.iter())
                     .map(|(known, _)| (sharp(known), draw(known)))
                     .collect(),
@@ -343,12 +238,29 @@ mod tests {
     fn the_temperature_undoes_what_made_logits_too_sharp() {
         for sharpness in [0.4, 1.0, 3.0] {
             let found = Calibration::fit(&episodes(2000, sharpness, 1), 0.05);
-            let apart = (found.temperature / sharpness - 1.0).abs();
-            assert!(apart < 0.05, "{sharpness}: {}", found.temperature);
+            let apart = (found.temperature.at(1.0) / sharpness - 1.0).abs();
+            assert!(apart < 0.05, "{sharpness}: {:?}", found.temperature);
             let report = found.measure(&episodes(2000, sharpness, 2));
             assert!(report.ece_after < 1.5, "{report:?}");
             let was_wrong = (sharpness - 1.0).abs() > 0.5;
             assert_eq!(report.ece_before > 5.0, was_wrong, "{report:?}");
+        }
+    }
+
+    #[test]
+    fn the_temperature_follows_the_images_of_each_class() {
+        let sizes = [(1.0, 3.0), (2.5, 1.9), (5.0, 1.34)];
+        let of_all = |seed: u64| -> Vec<EpisodeLogits> {
+            let of_size = |(images, sharpness)| episodes_of(1500, images, sharpness, seed);
+            sizes.into_iter().flat_map(of_size).collect()
+        };
+        let found = Calibration::fit(&of_all(1), 0.05);
+        assert_eq!(found.temperature.images, [1.0, 5.0]);
+        for (images, sharpness) in sizes {
+            let apart = (found.temperature.at(images) / sharpness - 1.0).abs();
+            assert!(apart < 0.06, "{images}: {:?}", found.temperature);
+            let report = found.measure(&episodes_of(1500, images, sharpness, 2));
+            assert!(report.ece_after < 1.5, "{report:?}");
         }
     }
 
@@ -389,7 +301,11 @@ mod tests {
             most_doubt,
         };
         let calibration = Calibration {
-            temperature: 1.0,
+            temperature: Temperature {
+                at_one_image: 1.0,
+                power: 0.0,
+                images: [1.0, 1.0],
+            },
             false_accept_rate: 0.05,
             fitted_on: None,
             thresholds: vec![threshold(2, 0.1), threshold(5, 0.3)],

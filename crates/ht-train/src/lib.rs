@@ -23,6 +23,7 @@ mod calibration;
 mod checkpoint;
 mod clustered;
 mod config;
+mod episode_logits;
 mod error;
 mod evaluate;
 mod experiment;
@@ -42,17 +43,19 @@ mod run_dir;
 mod schedule;
 mod start;
 mod step;
+mod temperature;
 mod train;
 
 pub use accuracy::Accuracy;
 pub use bad_step::{BadSteps, SkippedSteps};
-pub use calibration::{Calibration, CalibrationReport, EpisodeLogits, Threshold, episode_logits};
+pub use calibration::{Calibration, CalibrationReport, Threshold};
 pub use checkpoint::{CheckpointInfo, load_learner, parameters_digest, save_parameters};
 pub use clustered::ClusteredRate;
 pub use config::{
     DataConfig, EpisodesConfig, EvaluationConfig, ExperimentConfig, Override, TrainingConfig,
     TrainingObjective, UnlabelledConfig,
 };
+pub use episode_logits::{EpisodeLogits, episode_logits};
 pub use error::TrainError;
 pub use evaluate::{FixedEpisodes, evaluate, measure};
 pub use experiment::Experiment;
@@ -70,6 +73,7 @@ pub use run_dir::{RunDir, RunInfo};
 pub use schedule::{Decay, ScheduleConfig};
 pub use start::{StartPart, start_from};
 pub use step::{Objective, StepFigures, StepResult, meta_gradient};
+pub use temperature::Temperature;
 pub use train::{Compute, TrainEvent, TrainOutcome, train, training_batches};
 
 /// The README's library example, so that the compiler reads it.

@@ -153,11 +153,21 @@ pub(super) fn calibration_lines(
             )
         },
     );
+    let temperature = &calibration.temperature;
+    let [fewest, most] = temperature.images;
+    let by_images = if fewest < most {
+        let [at_fewest, at_most] = temperature.images.map(|images| temperature.at(images));
+        format!(
+            "{at_fewest:.3} with {fewest:.1} to {at_most:.3} with {most:.1} images of each class"
+        )
+    } else {
+        format!("{:.3}", temperature.at(most))
+    };
     [
         format!(
-            "calibration     temperature {:.3} (from {} validation episodes), expected calibration \
-             error {:.2} %, {:.2} % without it",
-            calibration.temperature, calibration.episodes, report.ece_after, report.ece_before
+            "calibration     temperature {by_images} (from {} validation episodes), expected \
+             calibration error {:.2} %, {:.2} % without it",
+            calibration.episodes, report.ece_after, report.ece_before
         ),
         format!("other classes   {false_accepts}"),
     ]

@@ -69,13 +69,10 @@ impl Card {
                 file.display()
             );
         }
-        let is_fit = |calibration: &Calibration| {
-            let temperature = calibration.temperature;
-            temperature.is_finite() && temperature > 0.0
-        };
+        let is_fit = |calibration: &Calibration| calibration.temperature.is_fit();
         if !card.calibration.as_ref().is_none_or(is_fit) {
             bail!(
-                "{}: calibration.temperature, expected a number above 0",
+                "{}: calibration.temperature, expected numbers above 0",
                 file.display()
             );
         }

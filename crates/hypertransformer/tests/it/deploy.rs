@@ -80,6 +80,10 @@ fn pictures_become_a_network_that_runs_alone() {
     let counts = [("ash", 3), ("birch", 1), ("cedar", 2)];
     write_drawings(&folder.path().join("task"), &counts, false);
     let (task, cnn) = (here("task"), here("cnn"));
+    let mut card: Value = serde_json::from_slice(&read(&models, "small/model.json")).expect("JSON");
+    card["calibration"]["temperature"] =
+        serde_json::json!({ "at_one_image": 3.0, "power": -0.5, "images": [1.0, 5.0] });
+    fs::write(format!("{models}/small/model.json"), card.to_string()).expect("written");
     let made = json(&[
         "generate",
         "--support",
@@ -97,12 +101,9 @@ fn pictures_become_a_network_that_runs_alone() {
     let left_out = &made["leave_one_out"];
     assert_eq!(left_out["all"]["of"], 5);
     assert_eq!(left_out["classes"][1], Value::Null);
-    let card: Value = serde_json::from_slice(&read(&models, "small/model.json")).expect("JSON");
-    let temperature = card["calibration"]["temperature"]
-        .as_f64()
-        .expect("a number");
+    // The temperature of four pictures of each class is half that of one; here are six of three classes.
     let found = made["temperature"].as_f64().expect("a number");
-    assert!((found / temperature - 1.0).abs() < 1e-6, "{made}");
+    assert!((found / 3.0 * 2f64.sqrt() - 1.0).abs() < 1e-6, "{made}");
     assert!(
         made["rejection"]["most_doubt"].as_f64() > Some(0.0),
         "{made}"

@@ -233,7 +233,9 @@ impl Factory {
                     invert,
                     value: PixelValue::ByteOver128Minus1,
                 },
-                temperature: calibration.map_or(1.0, |calibration| calibration.temperature as f32),
+                temperature: calibration.map_or(1.0, |calibration| {
+                    calibration.temperature.at(task.images_per_class()) as f32
+                }),
                 rejection,
                 generator: Generator {
                     name: self.name.clone(),

@@ -167,6 +167,12 @@ impl Task {
         })
     }
 
+    /// Labelled pictures of each class, on the mean.
+    pub(super) fn images_per_class(&self) -> f64 {
+        let labelled = self.images.iter().filter(|image| image.label.is_some());
+        labelled.count() as f64 / self.labels.len() as f64
+    }
+
     /// The same task with a further class.
     pub(super) fn with_class(
         mut self,
