@@ -38,6 +38,9 @@ pub struct GeneratorConfig {
     /// Whether a learned tensor of the same shape is added to each generated one.
     #[serde(default)]
     pub added_weights: bool,
+    /// What generated convolutions are added to.
+    #[serde(default)]
+    pub convolution_base: ConvolutionBase,
     /// Whether the query pass has learned tensors of its own.
     #[serde(default)]
     pub learned_tensors: LearnedTensors,
@@ -57,6 +60,9 @@ pub struct GeneratorConfig {
     /// How the features of the samples enter their tokens.
     #[serde(default)]
     pub sample_features: SampleFeatures,
+    /// What has a token.
+    #[serde(default)]
+    pub sample_tokens: SampleTokens,
     /// Where padding and removed support samples are left out.
     #[serde(default)]
     pub hidden_samples: HiddenSamples,
@@ -162,6 +168,18 @@ pub enum LogitsFeatures {
     Both,
 }
 
+/// What generated convolutions are added to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConvolutionBase {
+    /// Nothing, as in the released code without [added tensors](GeneratorConfig::added_weights).
+    #[default]
+    None,
+    /// Learned tensors of the same shape. A learned gain for each layer, 0 at first, says how much
+    /// of what is generated is added: training begins with convolutions that all episodes share.
+    Learned,
+}
+
 /// What the generated logits layer is added to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -186,6 +204,18 @@ pub enum SampleFeatures {
     /// have in common is gone, and what tells them apart stands on the scale of the label
     /// embeddings, so that attention can compare images from the first step on.
     Standardized,
+}
+
+/// What stands in a token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SampleTokens {
+    /// Each support sample, as in the released code.
+    #[default]
+    Each,
+    /// The mean of the features of each class's labelled samples: N tokens, however many shots there
+    /// are. Unlabelled samples have none.
+    ClassMeans,
 }
 
 /// Where a hidden support sample is left out.
@@ -318,6 +348,13 @@ impl GeneratorConfig {
             if let Some(&(key, _)) = keys.iter().find(|(_, is_set)| *is_set) {
                 return Err(GeneratorError::Excluded { key, other, cause });
             }
+        }
+        if self.convolution_base == ConvolutionBase::Learned && self.added_weights {
+            return Err(GeneratorError::Excluded {
+                key: "generator.convolution_base = \"learned\"",
+                other: "generator.added_weights",
+                cause: "both would add a learned tensor",
+            });
         }
         if self.norm_prior && spec.norm_statistics == NormStatistics::QueryBatch {
             return Err(GeneratorError::Excluded {

@@ -1,12 +1,14 @@
 //! Where a convolution layer's weights come from: a transformer, plain parameters, or both added up.
+//!
+//! Where learned tensors are the base, a learned gain says how much of what is generated is added.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use ht_cnn::{Activations, ConvSpec, LayerWeights, PartialWeights, PriorStatistics, SliceLayout};
 
 use crate::{
-    EncodedLayer, GeneratorConfig, LayerGenerator, LearnedTensors, NormPrior, NormWeights,
-    ParameterInit, Pass, Samples,
+    ConvolutionBase, EncodedLayer, GeneratorConfig, LayerGenerator, LearnedTensors, NormPrior,
+    NormWeights, ParameterInit, Pass, Samples,
 };
 
 /// The tensors of a convolution layer that are parameters, shared by all episodes.
@@ -95,6 +97,8 @@ impl ConvParts {
 #[derive(Module, Debug)]
 pub struct ConvSource {
     generator: Option<LayerGenerator>,
+    /// `[1]`: how much of what is generated is added, where learned tensors are the base.
+    gain: Option<Param<Tensor<1>>>,
     learned: ConvParameters,
     /// Only where each pass has its own.
     query_learned: Option<ConvParameters>,
@@ -125,10 +129,13 @@ impl ConvSource {
             };
             LayerGenerator::new(config, ways, spec.input, layout.grid(spec), layer, init)
         });
-        let has_kernel = is_learned || config.added_weights;
-        let has_norm = !norm_generated || config.added_weights;
+        let has_gain = config.convolution_base == ConvolutionBase::Learned && !is_learned;
+        let has_base = has_gain || config.added_weights;
+        let has_kernel = is_learned || has_base;
+        let has_norm = !norm_generated || has_base;
         Self {
             generator,
+            gain: has_gain.then(|| init.constant([1], 0.0)),
             learned: ConvParameters::new(has_kernel, has_norm, spec, init),
             query_learned: (config.learned_tensors == LearnedTensors::PerPass)
                 .then(|| ConvParameters::new(has_kernel, has_norm, spec, init)),
@@ -144,11 +151,18 @@ impl ConvSource {
         self.generator.as_ref()
     }
 
+    /// How much of what is generated is added, where learned tensors are the base.
+    pub fn gain(&self) -> Option<f32> {
+        let gain = self.gain.as_ref()?;
+        Some(gain.val().into_scalar())
+    }
+
     /// The same layer with given weights of one episode where it has a generator, shared by all.
     #[must_use]
     pub(crate) fn with_shared(self, generated: &PartialWeights) -> Self {
         Self {
             generator: None,
+            gain: None,
             learned: self.learned.plus(generated),
             query_learned: self.query_learned.map(|own| own.plus(generated)),
             ..self
@@ -171,7 +185,11 @@ impl ConvSource {
     ) -> ConvParts {
         let generated = self.generator.as_ref().map(|generator| {
             let slices = generator.slices(activations.clone(), samples, pass);
-            PartialWeights::from_slices(&slices, self.layout, spec)
+            let generated = PartialWeights::from_slices(&slices, self.layout, spec);
+            match &self.gain {
+                None => generated,
+                Some(gain) => generated.times(&gain.val()),
+            }
         });
         ConvParts {
             generated: generated.unwrap_or_default(),

@@ -11,7 +11,7 @@ use crate::cost::cnn_layers;
 use crate::{
     ClassHead, ConvSource, EncodedLayer, EpisodeCost, Generation, GeneratorConfig, GeneratorError,
     HiddenSamples, ImageEncoder, LayerGenerator, LogitsSource, ParameterInit, PartCost, Pass,
-    Samples, WarmupHeads,
+    SampleTokens, Samples, WarmupHeads,
 };
 
 /// A support set in, a CNN out.
@@ -24,6 +24,8 @@ pub struct WeightGenerator {
     class_head: Option<ClassHead>,
     #[module(skip)]
     spec: CnnSpec,
+    #[module(skip)]
+    sample_tokens: SampleTokens,
     #[module(skip)]
     hidden_samples: HiddenSamples,
 }
@@ -84,6 +86,7 @@ impl WeightGenerator {
             warmup_heads,
             class_head,
             spec: spec.clone(),
+            sample_tokens: config.sample_tokens,
             hidden_samples: config.hidden_samples,
         })
     }
@@ -91,6 +94,11 @@ impl WeightGenerator {
     /// Shape of the CNNs.
     pub fn spec(&self) -> &CnnSpec {
         &self.spec
+    }
+
+    /// What has a token besides the weights.
+    pub fn sample_tokens(&self) -> SampleTokens {
+        self.sample_tokens
     }
 
     /// Whose statistics the query pass takes from now on.
@@ -164,16 +172,19 @@ impl WeightGenerator {
     /// What one episode costs at least.
     pub fn episode_cost(&self, n_support: usize, n_query: usize) -> EpisodeCost {
         let spec = &self.spec;
+        let n_tokens = match self.sample_tokens {
+            SampleTokens::Each => n_support,
+            SampleTokens::ClassMeans => spec.ways,
+        };
+        let counts = [n_support, n_tokens];
         let encoder = self.image_encoder.as_ref();
         let sides = [spec.image.height, spec.image.width];
         let convolutions = self.layers.iter().zip(&spec.layers).enumerate();
         let generated = convolutions.filter_map(|(l, (source, layer))| {
             let generator = source.generator()?;
-            Some(generator.cost(layer.input, n_support, l == 0))
+            Some(generator.cost(layer.input, counts, l == 0))
         });
-        let logits = self
-            .logits()
-            .cost(spec.last_activations(), n_support, false);
+        let logits = self.logits().cost(spec.last_activations(), counts, false);
         let [activation_encoders, transformers] = generated
             .chain([logits])
             .reduce(|[a, b], [c, d]| [a + c, b + d])
@@ -205,10 +216,8 @@ impl WeightGenerator {
     pub fn generate_in(&self, support: &SupportSet, pass: &mut Pass) -> Generation {
         let [e, s, ..] = support.images.dims();
         assert_shape!(support.labels, [e, s]);
-        let samples = Samples {
-            image_features: self.image_features(&support.images, pass),
-            support,
-        };
+        let image_features = self.image_features(&support.images, pass);
+        let samples = Samples::new(support, image_features, self.sample_tokens, self.spec.ways);
         let mut seen = SupportPass::new(&self.spec, support.images.clone(), self.left_out(support));
 
         let mut layers = Vec::with_capacity(self.layers.len());

@@ -135,13 +135,18 @@ impl LayerGenerator {
         self.grid
     }
 
-    /// Multiply-adds of the encoder and of the transformer for S support images; `is_image`
-    /// where the layer's input is an image.
-    pub(crate) fn cost(&self, input: Geometry, s: usize, is_image: bool) -> [PartCost; 2] {
+    /// Multiply-adds of the encoder for S support images and of the transformer for T tokens besides
+    /// those of the weights; `is_image` where the layer's input is an image.
+    pub(crate) fn cost(
+        &self,
+        input: Geometry,
+        [s, t]: [usize; 2],
+        is_image: bool,
+    ) -> [PartCost; 2] {
         let encoder = self.activation_encoder.as_ref();
         let encoder = encoder.map(|encoder| encoder.cost(input, s, is_image));
         let n_slices = self.grid.slices.count;
-        let transformer = self.transformer.cost(n_slices + s, n_slices);
+        let transformer = self.transformer.cost(n_slices + t, n_slices);
         [encoder.unwrap_or_default(), transformer]
     }
 
@@ -159,11 +164,11 @@ impl LayerGenerator {
         samples: &Samples<'_>,
         pass: &mut Pass,
     ) -> Tensor<3> {
-        let features = self.features(activations, samples, pass);
+        let features = samples.token_features(self.features(activations, samples, pass));
         pass.note("features", &features);
-        let tokens =
-            self.embeddings
-                .sequence(samples.support.labels.clone(), features, self.grid.width);
+        let tokens = self
+            .embeddings
+            .sequence(samples.labels(), features, self.grid.width);
         pass.note("tokens", &tokens);
         let SliceGrid { count, len } = self.grid.slices;
         let hidden = samples.hidden_tokens(count);

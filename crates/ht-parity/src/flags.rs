@@ -5,10 +5,10 @@
 use ht_cnn::{Activation, CnnConfig, Features, NormStatistics, Padding, Pooling, WeightAllocation};
 use ht_generator::{
     ActivationEncoderConfig, Architecture, AttentionWeighting, BlockActivation, ClassHeadConfig,
-    FeedForwardConfig, GeneratorConfig, HiddenSamples, ImageEncoderConfig, LastBlock,
-    LearnedLayers, LearnedTensors, LogitsBase, LogitsFeatures, LogitsStart, LogitsTokens,
-    NonlinearFeatures, NormOrder, NormWeights, SampleFeatures, Size, TransformerConfig,
-    WarmupHeadsConfig,
+    ConvolutionBase, FeedForwardConfig, GeneratorConfig, HiddenSamples, ImageEncoderConfig,
+    LastBlock, LearnedLayers, LearnedTensors, LogitsBase, LogitsFeatures, LogitsStart,
+    LogitsTokens, NonlinearFeatures, NormOrder, NormWeights, SampleFeatures, SampleTokens, Size,
+    TransformerConfig, WarmupHeadsConfig,
 };
 use ht_train::LossConfig;
 use serde::Deserialize;
@@ -209,6 +209,7 @@ impl ReleasedFlags {
             },
             norm_prior: false,
             added_weights: self.add_trainable_weights,
+            convolution_base: ConvolutionBase::None,
             learned_tensors: if self.separate_bn_vars {
                 LearnedTensors::PerPass
             } else {
@@ -223,6 +224,7 @@ impl ReleasedFlags {
             },
             logits_base: LogitsBase::None,
             sample_features: SampleFeatures::Plain,
+            sample_tokens: SampleTokens::Each,
             logits_start: LogitsStart::Random,
             hidden_samples: HiddenSamples::KeysOnly,
             image_encoder: self.image_encoder()?,

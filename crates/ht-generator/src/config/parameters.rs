@@ -7,8 +7,8 @@
 use ht_cnn::{CnnSpec, ConvSpec, Geometry, SliceGrid, SliceLayout};
 
 use super::{
-    Architecture, GeneratorConfig, LearnedTensors, LogitsBase, LogitsFeatures, NormOrder,
-    NormWeights, TransformerConfig,
+    Architecture, ConvolutionBase, GeneratorConfig, LearnedTensors, LogitsBase, LogitsFeatures,
+    NormOrder, NormWeights, TransformerConfig,
 };
 use crate::activation_encoder::planned_convolutions;
 use crate::image_encoder;
@@ -82,17 +82,20 @@ impl GeneratorConfig {
             self.layer_generator(ways, layer.input, layout.grid(layer), encoded)
         };
         let channels = layer.output.channels as f64;
+        let has_base = self.convolution_base == ConvolutionBase::Learned && !is_learned;
+        let gain = if has_base { 1.0 } else { 0.0 };
+        let has_base = has_base || self.added_weights;
         let mut learned = 0.0;
-        if is_learned || self.added_weights {
+        if is_learned || has_base {
             let bias = if layer.bias { channels } else { 0.0 };
             learned += layer.kernel_len() as f64 + bias;
         }
-        if !norm_generated || self.added_weights {
+        if !norm_generated || has_base {
             learned += 2.0 * channels;
         }
         let n_prior = NormPrior::n_parameters(layer.output.channels);
         let prior = if self.norm_prior { n_prior } else { 0 } as f64;
-        generator + learned * self.copies() + prior
+        generator + gain + learned * self.copies() + prior
     }
 
     fn layer_generator(

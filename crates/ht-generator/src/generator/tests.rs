@@ -1,5 +1,6 @@
 //! Every parameter is reached, and what cannot be built names its key.
 
+mod bases;
 mod logits;
 mod views;
 
@@ -18,9 +19,10 @@ use ht_episodes::{
 use super::*;
 use crate::{
     ActivationEncoderConfig, Architecture, AttentionWeighting, BlockActivation, ClassHeadConfig,
-    FeedForwardConfig, ImageEncoderConfig, LastBlock, LearnedLayers, LearnedTensors, LogitsBase,
-    LogitsFeatures, LogitsStart, LogitsTokens, NonlinearFeatures, NormOrder, NormWeights,
-    SampleFeatures, Size, Trace, TransformerConfig, WarmupHeadsConfig,
+    ConvolutionBase, FeedForwardConfig, ImageEncoderConfig, LastBlock, LearnedLayers,
+    LearnedTensors, LogitsBase, LogitsFeatures, LogitsStart, LogitsTokens, NonlinearFeatures,
+    NormOrder, NormWeights, SampleFeatures, SampleTokens, Size, Trace, TransformerConfig,
+    WarmupHeadsConfig,
 };
 
 fn config() -> GeneratorConfig {
@@ -31,11 +33,13 @@ fn config() -> GeneratorConfig {
         norm_weights: NormWeights::Learned,
         norm_prior: false,
         added_weights: false,
+        convolution_base: ConvolutionBase::None,
         learned_tensors: LearnedTensors::Shared,
         logits_tokens: LogitsTokens::Independent,
         logits_features: LogitsFeatures::Encoded,
         logits_base: LogitsBase::None,
         sample_features: SampleFeatures::Plain,
+        sample_tokens: SampleTokens::Each,
         logits_start: LogitsStart::Random,
         hidden_samples: HiddenSamples::Removed,
         warmup_heads: None,
@@ -180,7 +184,14 @@ fn parameters_are_counted_before_they_are_made() {
         logits_base: LogitsBase::ClassMeans,
         ..config()
     };
-    let mut configs = vec![config(), encoders, with_prior(), on_means];
+    let on_learned = GeneratorConfig {
+        convolution_base: ConvolutionBase::Learned,
+        learned_layers: LearnedLayers::First(1),
+        norm_weights: NormWeights::Generated,
+        sample_tokens: SampleTokens::ClassMeans,
+        ..config()
+    };
+    let mut configs = vec![config(), encoders, with_prior(), on_means, on_learned];
     for allocation in [WeightAllocation::Output, WeightAllocation::Spatial] {
         for learned_layers in [LearnedLayers::First(2), LearnedLayers::Last(4)] {
             configs.push(GeneratorConfig {
@@ -343,6 +354,14 @@ fn a_configuration_that_cannot_be_built_names_its_key() {
             ..config()
         },
         "logits_start = \"construction\" cannot be combined with generator.logits_tokens",
+    );
+    check(
+        &GeneratorConfig {
+            convolution_base: ConvolutionBase::Learned,
+            added_weights: true,
+            ..config()
+        },
+        "convolution_base = \"learned\" cannot be combined with generator.added_weights",
     );
     let transformer = TransformerConfig {
         value: Size::Absolute(13),

@@ -19,7 +19,7 @@ use toml::{Table, Value};
 use crate::mappers::{OffStart, Relabel};
 
 /// Sets of options that reach every branch of the generator; a key alone leaves its section out.
-const OPTIONS: [&[&str]; 18] = [
+const OPTIONS: [&[&str]; 20] = [
     &[],
     &["generator.image_encoder"],
     &["generator.activation_encoder"],
@@ -76,6 +76,14 @@ const OPTIONS: [&[&str]; 18] = [
     ],
     &["generator.activation_encoder.depth=1"],
     &["generator.logits_base=class-means"],
+    &["generator.sample_tokens=class-means"],
+    &[
+        "generator.sample_tokens=class-means",
+        "generator.convolution_base=learned",
+        "generator.allocation=output",
+        "generator.norm_weights=generated",
+        "cnn.bias=true",
+    ],
     &[
         "generator.logits_base=class-means",
         "generator.added_weights=true",

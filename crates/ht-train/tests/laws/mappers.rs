@@ -3,7 +3,7 @@
 use burn::module::{ModuleMapper, Param};
 use burn::tensor::{Int, Tensor};
 
-/// Opens the gain of what is added to class means halfway.
+/// Opens the gains of what is added to class means and to learned convolutions halfway.
 #[derive(Default)]
 pub(crate) struct OffStart {
     path: Vec<String>,
@@ -17,7 +17,7 @@ impl ModuleMapper for OffStart {
         self.path.pop();
     }
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        if self.path.join(".") == "logits.gain" {
+        if self.path.last().is_some_and(|name| name == "gain") {
             param.map(|gain| gain.full_like(0.5))
         } else {
             param

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use burn::tensor::Device;
 use ht_episodes::{EpisodeBatch, EpisodePlan, ImageSet, collate};
-use ht_generator::{Pass, Trace};
+use ht_generator::{Pass, SampleTokens, Trace};
 use ht_train::Learner;
 use serde_json::{Value, json};
 
@@ -47,10 +47,12 @@ pub(in super::super) fn add(
     let mut shown: Option<(Vec<AttentionMap>, Vec<usize>)> = None;
     let mut found: Vec<Vec<Focus>> = Vec::new();
     for plan in plans {
-        let labels: Vec<usize> = plan
-            .support()
-            .map(|sample| sample.label.unwrap_or(plan.ways))
-            .collect();
+        let labels: Vec<usize> = match generator.sample_tokens() {
+            SampleTokens::Each => (plan.support())
+                .map(|sample| sample.label.unwrap_or(plan.ways))
+                .collect(),
+            SampleTokens::ClassMeans => (0..plan.ways).collect(),
+        };
         let (order, labels) = by_label(&labels);
         let maps = maps(&trace(learner, images, plan, device), &layers, &order);
         found.resize(maps.len(), Vec::new());

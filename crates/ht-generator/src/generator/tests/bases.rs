@@ -1,0 +1,145 @@
+//! What convolutions are added to, and what has a token.
+
+use burn::module::{ModuleMapper, Param};
+use burn::tensor::{Bool, TensorData, Tolerance};
+
+use super::*;
+
+fn on_learned() -> GeneratorConfig {
+    GeneratorConfig {
+        convolution_base: ConvolutionBase::Learned,
+        ..config()
+    }
+}
+
+fn kernels(generator: &WeightGenerator, support: &SupportSet) -> Vec<Tensor<5>> {
+    let layers = generator.generate(support).layers;
+    layers.into_iter().map(|layer| layer.kernel).collect()
+}
+
+fn assert_close(ours: TensorData, expected: &TensorData) {
+    ours.assert_approx_eq::<f32>(expected, Tolerance::absolute(1e-4));
+}
+
+/// Opens the gains.
+struct Gain(f32);
+
+impl ModuleMapper for Gain {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if D == 1 && param.dims()[0] == 1 {
+            param.map(|x| x.full_like(self.0))
+        } else {
+            param
+        }
+    }
+}
+
+#[test]
+fn on_learned_convolutions_it_begins_with_them_and_adds_what_is_generated() {
+    let device = Device::flex();
+    let support = batch(2, &device).support;
+    let generator = WeightGenerator::new(&on_learned(), &spec(), 1, &device).expect("valid");
+    let gains = |generator: &WeightGenerator| -> Vec<Option<f32>> {
+        let layers = generator.layers().iter();
+        layers.map(ConvSource::gain).collect()
+    };
+    assert_eq!(gains(&generator), [Some(0.0); 4]);
+    let first = kernels(&generator, &support);
+    for kernel in &first {
+        let [one, other] = [0, 1].map(|episode| kernel.clone().narrow(0, episode, 1));
+        assert_eq!(one.into_data(), other.into_data(), "shared by all episodes");
+    }
+    // The first layer's input is the image, whatever the layers behind it are.
+    let open = |gain| kernels(&generator.clone().map(&mut Gain(gain)), &support)[0].clone();
+    let [half, whole] = [open(0.5), open(1.0)];
+    let added = (half.clone() - first[0].clone()) * 2.0;
+    let expected = whole - first[0].clone();
+    assert_close(added.into_data(), &expected.into_data());
+    let apart = half.clone().narrow(0, 0, 1) - half.narrow(0, 1, 1);
+    assert!(
+        apart.abs().max().into_scalar::<f32>() > 1e-3,
+        "each its own"
+    );
+
+    // The mean of what was added stands in its place, whole.
+    let opened = generator.map(&mut Gain(0.5));
+    let mean = opened
+        .with_mean_convolutions([support.clone()])
+        .expect("generated");
+    assert_eq!(gains(&mean), [None; 4]);
+    let expected = kernels(&opened, &support)[0]
+        .clone()
+        .mean_dim(0)
+        .expand([2, 4, 1, 3, 3]);
+    assert_close(kernels(&mean, &support)[0].to_data(), &expected.into_data());
+}
+
+#[test]
+fn classes_have_one_token_however_many_samples_show_them() {
+    let device = Device::flex();
+    let by_classes = GeneratorConfig {
+        sample_tokens: SampleTokens::ClassMeans,
+        ..config()
+    };
+    let generator = WeightGenerator::new(&by_classes, &spec(), 1, &device).expect("valid");
+    let mut pass = Pass::evaluation().traced();
+    let support = batch(2, &device).support;
+    let once = generator.generate_in(&support, &mut pass).cnn;
+    let [_, samples, ..] = support.images.dims();
+    let trace = pass.into_trace();
+    assert_eq!((samples, trace["logits/features"].shape()[1]), (10, 5));
+
+    // Each image twice: the same means, and the same statistics of the layers.
+    let twice = SupportSet::new(
+        Tensor::cat(vec![support.images.clone(), support.images.clone()], 1),
+        Tensor::cat(vec![support.labels.clone(), support.labels.clone()], 1),
+    );
+    let twice = generator.generate(&twice);
+    for (ours, expected) in twice.layers.iter().zip(&once.layers) {
+        assert_close(ours.kernel.to_data(), &expected.kernel.to_data());
+    }
+    assert_close(
+        twice.logits.kernel.into_data(),
+        &once.logits.kernel.to_data(),
+    );
+    assert!(
+        generator.episode_cost(100, 1).transformers.forward
+            < WeightGenerator::new(&config(), &spec(), 1, &device)
+                .expect("valid")
+                .episode_cost(100, 1)
+                .transformers
+                .forward
+    );
+}
+
+/// What is hidden in each of two ways is nowhere to be seen.
+#[test]
+fn a_class_of_which_nothing_is_shown_has_no_token() {
+    let device = Device::flex();
+    let by_classes = GeneratorConfig {
+        sample_tokens: SampleTokens::ClassMeans,
+        ..config()
+    };
+    let generator = WeightGenerator::new(&by_classes, &spec(), 1, &device).expect("valid");
+    let support = batch(1, &device).support;
+    // Samples 8 and 9 are those of label 4.
+    let hidden =
+        Tensor::<2, Bool>::from_data([[0, 0, 0, 0, 0, 0, 0, 0, 1, 1].map(|x| x == 1)], &device);
+    let shown = |images: Tensor<5>| {
+        let support = SupportSet {
+            images,
+            hidden: Some(hidden.clone()),
+            ..support.clone()
+        };
+        generator
+            .generate(&support)
+            .logits
+            .kernel
+            .narrow(1, 0, 4)
+            .into_data()
+    };
+    let others = support.images.clone().narrow(1, 0, 8);
+    let grey = support.images.clone().narrow(1, 8, 2).zeros_like();
+    let changed = Tensor::cat(vec![others, grey], 1);
+    assert_close(shown(changed), &shown(support.images.clone()));
+}
