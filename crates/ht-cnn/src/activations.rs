@@ -5,7 +5,9 @@
 //!
 //! A mask travels with the images: what it hides is computed, but counts in no statistics.
 
-use burn::tensor::{Bool, Tensor, assert_shape};
+use std::ops::Range;
+
+use burn::tensor::{Bool, Tensor, TensorData, assert_shape};
 
 /// B images of each of E episodes between two layers.
 #[derive(Clone, Debug)]
@@ -67,6 +69,36 @@ impl Activations {
         means.squeeze_dim::<3>(2).swap_dims(1, 2)
     }
 
+    /// Means over the cells of a grid of at most `side` by `side` cells, which overlap where the sides
+    /// of the images are no multiples; where the images are no larger, their pixels.
+    ///
+    /// # Shapes
+    /// - returns: `[E, B, C G]` for G cells
+    pub fn grid_means(&self, side: usize) -> Tensor<3> {
+        let [e, c, h, w, b] = self.images.dims();
+        let pixels = self.images.clone().reshape([e, c, h * w, b]);
+        let [rows, columns] = [h, w].map(|length| cells(length, side));
+        let n_cells = rows.len() * columns.len();
+        let means = if n_cells == h * w {
+            pixels
+        } else {
+            let mut shares = vec![0.0f32; n_cells * h * w];
+            let pairs = rows
+                .iter()
+                .flat_map(|row| columns.iter().map(move |column| (row, column)));
+            for ((row, column), shares) in pairs.zip(shares.chunks_mut(h * w)) {
+                let share = 1.0 / (row.len() * column.len()) as f32;
+                for r in row.clone() {
+                    shares[r * w..][column.clone()].fill(share);
+                }
+            }
+            let shares = TensorData::new(shares, [1, 1, n_cells, h * w]);
+            let shares = Tensor::<4>::from_data(shares, &pixels.device()).cast(pixels.dtype());
+            shares.expand([e, c, n_cells, h * w]).matmul(pixels)
+        };
+        means.permute([0, 3, 1, 2]).reshape([e, b, c * n_cells])
+    }
+
     /// The same images after an operation on each value.
     ///
     /// # Shapes
@@ -107,5 +139,44 @@ impl Activations {
     pub(crate) fn shown(&self) -> Option<Tensor<2>> {
         let hidden = self.hidden.clone();
         hidden.map(|hidden| hidden.bool_not().float().cast(self.images.dtype()))
+    }
+}
+
+/// The cells of one side of a grid.
+fn cells(length: usize, side: usize) -> Vec<Range<usize>> {
+    let n_cells = side.min(length);
+    (0..n_cells)
+        .map(|at| at * length / n_cells..((at + 1) * length).div_ceil(n_cells))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Tolerance};
+
+    use super::*;
+
+    #[test]
+    fn a_grid_has_the_means_of_its_cells_and_small_images_their_pixels() {
+        let device = Device::flex();
+        let images = Tensor::<5>::from_data(
+            [[[
+                [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]],
+                [[0.0, 0.0, 9.0], [0.0, 0.0, 0.0]],
+            ]]],
+            &device,
+        );
+        let activations = Activations::from_images(images);
+        let close = |found: Tensor<3>, expected: TensorData| {
+            let within = Tolerance::absolute(1e-6);
+            found.into_data().assert_approx_eq::<f32>(&expected, within);
+        };
+        // Three columns in two cells: the middle one counts in both.
+        let expected = [[[1.5, 2.5, 4.5, 5.5, 0.0, 4.5, 0.0, 0.0]]];
+        close(activations.grid_means(2), TensorData::from(expected));
+        let pixels = [[[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 0.0, 0.0, 9.0, 0.0, 0.0, 0.0]]];
+        close(activations.grid_means(3), TensorData::from(pixels));
+        let means = activations.pixel_means();
+        close(activations.grid_means(1), means.into_data());
     }
 }

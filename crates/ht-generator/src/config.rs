@@ -46,6 +46,9 @@ pub struct GeneratorConfig {
     pub learned_tensors: LearnedTensors,
     /// Width of the label and weight embeddings in each token.
     pub embedding_width: usize,
+    /// What a convolution's generator sees of its input.
+    #[serde(default)]
+    pub convolution_features: ConvolutionFeatures,
     /// How the weight tokens of the logits layer start.
     pub logits_tokens: LogitsTokens,
     /// What the attention of the logits layer's generator does at first.
@@ -129,6 +132,18 @@ pub enum LearnedTensors {
     Shared,
     /// Each pass has its own, as under `separate_bn_vars` of the released code.
     PerPass,
+}
+
+/// What a convolution's generator sees of its input activations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConvolutionFeatures {
+    /// What the activation encoder makes of them: means over the pixels, which say what is there.
+    #[default]
+    Encoded,
+    /// Their means over the cells of a grid of 3 by 3, which say where it is; where the input is no
+    /// larger, its pixels.
+    Grid,
 }
 
 /// Initial value of the logits layer's weight tokens.
@@ -272,8 +287,8 @@ pub enum GeneratorError {
     /// Samples without features: a generator would see labels only.
     #[error(
         "generator.image_encoder and generator.activation_encoder are both missing, \
-         expected at least one of them, or only the logits layer generated and \
-         generator.logits_features = \"flattened\""
+         expected at least one of them, or generator.logits_features = \"flattened\" and \
+         only the logits layer generated or generator.convolution_features = \"grid\""
     )]
     NoFeatures,
     /// More than [`MOST_PARAMETERS`].
@@ -329,9 +344,11 @@ impl GeneratorConfig {
                 expected: format!("at most cnn.depth = {depth}"),
             });
         }
-        // A generator of the logits layer alone can do with the layer's input as it is.
-        let flattened = n_learned == depth && self.logits_features != LogitsFeatures::Encoded;
-        if self.image_encoder.is_none() && self.activation_encoder.is_none() && !flattened {
+        // A layer's input as it is can be all that a generator sees.
+        let is_shown = (n_learned == depth
+            || self.convolution_features == ConvolutionFeatures::Grid)
+            && self.logits_features != LogitsFeatures::Encoded;
+        if self.image_encoder.is_none() && self.activation_encoder.is_none() && !is_shown {
             return Err(GeneratorError::NoFeatures);
         }
         if self.allocation == WeightAllocation::Spatial {

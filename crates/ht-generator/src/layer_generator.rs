@@ -7,12 +7,47 @@ use ht_cnn::{Activations, Features, Geometry, SliceGrid, flatten_features};
 use crate::activation_encoder::planned_convolutions;
 use crate::construction::construction_start;
 use crate::{
-    ActivationEncoder, EncodedLayer, GeneratorConfig, LogitsFeatures, LogitsStart, LogitsTokens,
-    ParameterInit, PartCost, Pass, SampleFeatures, Samples, TokenEmbeddings, Transformer,
+    ActivationEncoder, ActivationEncoderConfig, ConvolutionFeatures, EncodedLayer, GeneratorConfig,
+    LogitsFeatures, LogitsStart, LogitsTokens, ParameterInit, PartCost, Pass, SampleFeatures,
+    Samples, TokenEmbeddings, Transformer,
 };
 
 /// Added to the variance of a feature; of the order of a feature that says nothing.
 const STANDARDIZE_EPSILON: f64 = 1e-6;
+
+/// Cells of a side of the grid that shows where in the input of a convolution things are. As many as the
+/// input of the last of four layers has pixels, for images of 28 x 28.
+const GRID_SIDE: usize = 3;
+
+/// What of a layer's input stands in tokens as it is, without an encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    /// What the logits layer reads.
+    Features(Features),
+    /// Means over the cells of a grid.
+    Grid,
+}
+
+impl Shown {
+    fn count(self, input: Geometry) -> usize {
+        match self {
+            Self::Features(features) => features.count(input),
+            Self::Grid => {
+                let sides = [input.height, input.width].map(|side| side.min(GRID_SIDE));
+                input.channels * sides[0] * sides[1]
+            }
+        }
+    }
+
+    /// # Shapes
+    /// - returns: `[E, S, A]`
+    fn of(self, activations: Activations) -> Tensor<3> {
+        match self {
+            Self::Features(features) => flatten_features(activations, features),
+            Self::Grid => activations.grid_means(GRID_SIDE),
+        }
+    }
+}
 
 /// Sizes of one layer's token sequence, without its samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,16 +68,13 @@ impl TokenGrid {
         slices: SliceGrid,
         layer: EncodedLayer,
     ) -> Self {
-        let seen = seen_features(config, layer);
-        let n_read = read_features(config, layer).map_or(0, |read| read.count(input));
-        let encoder = config.activation_encoder.as_ref();
-        let encoder = encoder.filter(|_| seen != LogitsFeatures::Flattened);
-        let n_encoded = encoder.map_or(0, |encoder| {
+        let n_shown = shown(config, layer).map_or(0, |shown| shown.count(input));
+        let n_encoded = encoder(config, layer).map_or(0, |encoder| {
             let planned = planned_convolutions(encoder, input, layer);
             planned.iter().map(|convolution| convolution.outputs).sum()
         });
         let n_image = config.image_encoder.as_ref().map_or(0, |e| e.width);
-        let features = n_read + n_encoded + n_image;
+        let features = n_shown + n_encoded + n_image;
         Self {
             slices,
             features,
@@ -51,21 +83,29 @@ impl TokenGrid {
     }
 }
 
-/// What a layer's generator sees of the layer's input.
-pub(crate) fn seen_features(config: &GeneratorConfig, layer: EncodedLayer) -> LogitsFeatures {
-    match layer {
-        EncodedLayer::Convolution { .. } => LogitsFeatures::Encoded,
-        EncodedLayer::Logits { .. } => config.logits_features,
-    }
+/// The encoder of a layer's input, if it has one.
+pub(crate) fn encoder(
+    config: &GeneratorConfig,
+    layer: EncodedLayer,
+) -> Option<&ActivationEncoderConfig> {
+    let is_encoded = match layer {
+        EncodedLayer::Convolution { .. } => {
+            config.convolution_features == ConvolutionFeatures::Encoded
+        }
+        EncodedLayer::Logits { .. } => config.logits_features != LogitsFeatures::Flattened,
+    };
+    config.activation_encoder.as_ref().filter(|_| is_encoded)
 }
 
-/// What of the layer's input stands in tokens as the layer itself reads it, if anything does.
-fn read_features(config: &GeneratorConfig, layer: EncodedLayer) -> Option<Features> {
-    match (layer, config.logits_features) {
-        (EncodedLayer::Logits { features }, LogitsFeatures::Flattened | LogitsFeatures::Both) => {
-            Some(features)
+/// What of a layer's input stands in tokens as it is, if anything does.
+fn shown(config: &GeneratorConfig, layer: EncodedLayer) -> Option<Shown> {
+    match layer {
+        EncodedLayer::Convolution { .. } => {
+            (config.convolution_features == ConvolutionFeatures::Grid).then_some(Shown::Grid)
         }
-        _ => None,
+        EncodedLayer::Logits { features } => {
+            (config.logits_features != LogitsFeatures::Encoded).then_some(Shown::Features(features))
+        }
     }
 }
 
@@ -77,7 +117,7 @@ pub struct LayerGenerator {
     transformer: Transformer,
     /// How the input activations themselves are features, if they are.
     #[module(skip)]
-    read: Option<Features>,
+    shown: Option<Shown>,
     /// Dropout rate of the features of the layer's input.
     #[module(skip)]
     dropout: f64,
@@ -103,12 +143,9 @@ impl LayerGenerator {
             EncodedLayer::Convolution { .. } => LogitsTokens::Independent,
             EncodedLayer::Logits { .. } => config.logits_tokens,
         };
-        let seen = seen_features(config, layer);
         let embedding = config.embedding_width;
         let embeddings = TokenEmbeddings::new(ways, slices.count, embedding, start, init);
-        let encoder = config.activation_encoder.as_ref();
-        let activation_encoder = encoder
-            .filter(|_| seen != LogitsFeatures::Flattened)
+        let activation_encoder = encoder(config, layer)
             .map(|encoder| ActivationEncoder::new(encoder, input, layer, init));
         let grid = TokenGrid::new(config, input, slices, layer);
         let transformer = Transformer::new(&config.transformer, grid.width, init);
@@ -122,8 +159,11 @@ impl LayerGenerator {
             embeddings,
             activation_encoder,
             transformer,
-            read: read_features(config, layer),
-            dropout: encoder.map_or(0.0, |encoder| encoder.dropout),
+            shown: shown(config, layer),
+            dropout: config
+                .activation_encoder
+                .as_ref()
+                .map_or(0.0, |encoder| encoder.dropout),
             sample_features: config.sample_features,
             grid,
             embedding_width: embedding,
@@ -189,17 +229,15 @@ impl LayerGenerator {
         samples: &Samples<'_>,
         pass: &mut Pass,
     ) -> Tensor<3> {
-        let read = self
-            .read
-            .map(|features| flatten_features(activations.clone(), features));
+        let shown = self.shown.map(|shown| shown.of(activations.clone()));
         let encoded = self
             .activation_encoder
             .as_ref()
             .map(|encoder| encoder.forward(activations));
         // One draw over both, as in the released code; the image features had their own.
-        let of_input = [read, encoded].into_iter().flatten();
+        let of_input = [shown, encoded].into_iter().flatten();
         let of_input = of_input
-            .reduce(|read, encoded| Tensor::cat(vec![read, encoded], 2))
+            .reduce(|shown, encoded| Tensor::cat(vec![shown, encoded], 2))
             .map(|features| pass.drop(features, self.dropout));
         let parts = of_input.into_iter().chain(samples.image_features.clone());
         let features = Tensor::cat(parts.collect(), 2);

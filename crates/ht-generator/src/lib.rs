@@ -45,10 +45,10 @@ pub use activation_encoder::{ActivationEncoder, EncodedLayer};
 pub use attention::Attention;
 pub use config::{
     ActivationEncoderConfig, Architecture, AttentionWeighting, BlockActivation, ClassHeadConfig,
-    ConvolutionBase, FeedForwardConfig, GeneratorConfig, GeneratorError, HiddenSamples,
-    ImageEncoderConfig, LastBlock, LearnedLayers, LearnedTensors, LogitsBase, LogitsFeatures,
-    LogitsStart, LogitsTokens, MOST_PARAMETERS, NonlinearFeatures, NormOrder, NormWeights,
-    SampleFeatures, SampleTokens, Size, TransformerConfig, WarmupHeadsConfig,
+    ConvolutionBase, ConvolutionFeatures, FeedForwardConfig, GeneratorConfig, GeneratorError,
+    HiddenSamples, ImageEncoderConfig, LastBlock, LearnedLayers, LearnedTensors, LogitsBase,
+    LogitsFeatures, LogitsStart, LogitsTokens, MOST_PARAMETERS, NonlinearFeatures, NormOrder,
+    NormWeights, SampleFeatures, SampleTokens, Size, TransformerConfig, WarmupHeadsConfig,
 };
 pub use conv_source::{ConvParameters, ConvParts, ConvSource};
 pub use cost::{EpisodeCost, PartCost};

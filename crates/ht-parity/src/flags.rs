@@ -5,10 +5,10 @@
 use ht_cnn::{Activation, CnnConfig, Features, NormStatistics, Padding, Pooling, WeightAllocation};
 use ht_generator::{
     ActivationEncoderConfig, Architecture, AttentionWeighting, BlockActivation, ClassHeadConfig,
-    ConvolutionBase, FeedForwardConfig, GeneratorConfig, HiddenSamples, ImageEncoderConfig,
-    LastBlock, LearnedLayers, LearnedTensors, LogitsBase, LogitsFeatures, LogitsStart,
-    LogitsTokens, NonlinearFeatures, NormOrder, NormWeights, SampleFeatures, SampleTokens, Size,
-    TransformerConfig, WarmupHeadsConfig,
+    ConvolutionBase, ConvolutionFeatures, FeedForwardConfig, GeneratorConfig, HiddenSamples,
+    ImageEncoderConfig, LastBlock, LearnedLayers, LearnedTensors, LogitsBase, LogitsFeatures,
+    LogitsStart, LogitsTokens, NonlinearFeatures, NormOrder, NormWeights, SampleFeatures,
+    SampleTokens, Size, TransformerConfig, WarmupHeadsConfig,
 };
 use ht_train::LossConfig;
 use serde::Deserialize;
@@ -216,6 +216,7 @@ impl ReleasedFlags {
                 LearnedTensors::Shared
             },
             embedding_width: self.embedding_dim,
+            convolution_features: ConvolutionFeatures::Encoded,
             logits_tokens: LogitsTokens::Independent,
             logits_features: if is_mean {
                 LogitsFeatures::Encoded

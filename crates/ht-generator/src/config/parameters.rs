@@ -7,12 +7,12 @@
 use ht_cnn::{CnnSpec, ConvSpec, Geometry, SliceGrid, SliceLayout};
 
 use super::{
-    Architecture, ConvolutionBase, GeneratorConfig, LearnedTensors, LogitsBase, LogitsFeatures,
-    NormOrder, NormWeights, TransformerConfig,
+    Architecture, ConvolutionBase, GeneratorConfig, LearnedTensors, LogitsBase, NormOrder,
+    NormWeights, TransformerConfig,
 };
 use crate::activation_encoder::planned_convolutions;
 use crate::image_encoder;
-use crate::layer_generator::{TokenGrid, seen_features};
+use crate::layer_generator::{TokenGrid, encoder};
 use crate::{EncodedLayer, NormPrior};
 
 impl GeneratorConfig {
@@ -106,16 +106,13 @@ impl GeneratorConfig {
         layer: EncodedLayer,
     ) -> f64 {
         let embeddings = (ways + 1 + slices.count) as f64 * self.embedding_width as f64;
-        let encoder = self.activation_encoder.as_ref();
-        let encoder = encoder
-            .filter(|_| seen_features(self, layer) != LogitsFeatures::Flattened)
-            .map_or(0.0, |encoder| {
-                let planned = planned_convolutions(encoder, input, layer);
-                let each = planned
-                    .iter()
-                    .map(|c| convolution(c.inputs, c.outputs, c.kernel));
-                each.sum()
-            });
+        let encoder = encoder(self, layer).map_or(0.0, |encoder| {
+            let planned = planned_convolutions(encoder, input, layer);
+            let each = planned
+                .iter()
+                .map(|c| convolution(c.inputs, c.outputs, c.kernel));
+            each.sum()
+        });
         let grid = TokenGrid::new(self, input, slices, layer);
         embeddings + encoder + self.transformer.n_parameters(grid.width)
     }

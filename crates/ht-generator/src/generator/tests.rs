@@ -19,10 +19,10 @@ use ht_episodes::{
 use super::*;
 use crate::{
     ActivationEncoderConfig, Architecture, AttentionWeighting, BlockActivation, ClassHeadConfig,
-    ConvolutionBase, FeedForwardConfig, ImageEncoderConfig, LastBlock, LearnedLayers,
-    LearnedTensors, LogitsBase, LogitsFeatures, LogitsStart, LogitsTokens, NonlinearFeatures,
-    NormOrder, NormWeights, SampleFeatures, SampleTokens, Size, Trace, TransformerConfig,
-    WarmupHeadsConfig,
+    ConvolutionBase, ConvolutionFeatures, FeedForwardConfig, ImageEncoderConfig, LastBlock,
+    LearnedLayers, LearnedTensors, LogitsBase, LogitsFeatures, LogitsStart, LogitsTokens,
+    NonlinearFeatures, NormOrder, NormWeights, SampleFeatures, SampleTokens, Size, Trace,
+    TransformerConfig, WarmupHeadsConfig,
 };
 
 fn config() -> GeneratorConfig {
@@ -30,6 +30,7 @@ fn config() -> GeneratorConfig {
         allocation: WeightAllocation::Output,
         learned_layers: LearnedLayers::None,
         embedding_width: 8,
+        convolution_features: ConvolutionFeatures::Encoded,
         norm_weights: NormWeights::Learned,
         norm_prior: false,
         added_weights: false,
@@ -189,6 +190,7 @@ fn parameters_are_counted_before_they_are_made() {
         learned_layers: LearnedLayers::First(1),
         norm_weights: NormWeights::Generated,
         sample_tokens: SampleTokens::ClassMeans,
+        convolution_features: ConvolutionFeatures::Grid,
         ..config()
     };
     let mut configs = vec![config(), encoders, with_prior(), on_means, on_learned];

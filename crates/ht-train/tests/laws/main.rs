@@ -80,6 +80,7 @@ const OPTIONS: [&[&str]; 20] = [
     &[
         "generator.sample_tokens=class-means",
         "generator.convolution_base=learned",
+        "generator.convolution_features=grid",
         "generator.allocation=output",
         "generator.norm_weights=generated",
         "cnn.bias=true",
