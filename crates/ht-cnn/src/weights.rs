@@ -69,19 +69,13 @@ impl PartialWeights {
     }
 
     /// Multiplies every tensor by a number.
-    ///
-    /// # Shapes
-    /// - `factor`: `[1]`
     #[must_use]
-    pub fn times(self, factor: &Tensor<1>) -> Self {
-        let vector = |x: Tensor<2>| x * factor.clone().unsqueeze();
+    pub fn times(self, factor: f64) -> Self {
         Self {
-            kernel: self
-                .kernel
-                .map(|kernel| kernel * factor.clone().unsqueeze()),
-            bias: self.bias.map(vector),
-            scale: self.scale.map(vector),
-            shift: self.shift.map(vector),
+            kernel: self.kernel.map(|kernel| kernel * factor),
+            bias: self.bias.map(|bias| bias * factor),
+            scale: self.scale.map(|scale| scale * factor),
+            shift: self.shift.map(|shift| shift * factor),
         }
     }
 }

@@ -190,8 +190,8 @@ pub enum ConvolutionBase {
     /// Nothing, as in the released code without [added tensors](GeneratorConfig::added_weights).
     #[default]
     None,
-    /// Learned tensors of the same shape. A learned gain for each layer, 0 at first, says how much
-    /// of what is generated is added: training begins with convolutions that all episodes share.
+    /// Learned tensors of the same shape. What the transformer gives for a slice is mixed by a learned
+    /// product, 0 at first, before it is added: training begins with convolutions that all episodes share.
     Learned,
 }
 

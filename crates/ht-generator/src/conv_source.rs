@@ -1,6 +1,6 @@
 //! Where a convolution layer's weights come from: a transformer, plain parameters, or both added up.
 //!
-//! Where learned tensors are the base, a learned gain says how much of what is generated is added.
+//! Where learned tensors are the base, a learned product, 0 at first, makes of each slice what is added.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -97,8 +97,8 @@ impl ConvParts {
 #[derive(Module, Debug)]
 pub struct ConvSource {
     generator: Option<LayerGenerator>,
-    /// `[1]`: how much of what is generated is added, where learned tensors are the base.
-    gain: Option<Param<Tensor<1>>>,
+    /// `[L, L]`: makes of a slice what is added, where learned tensors are the base.
+    mixing: Option<Param<Tensor<2>>>,
     learned: ConvParameters,
     /// Only where each pass has its own.
     query_learned: Option<ConvParameters>,
@@ -122,6 +122,7 @@ impl ConvSource {
             allocation: config.allocation,
             norm: norm_generated,
         };
+        let len = layout.grid(spec).len;
         let generator = (!is_learned).then(|| {
             let layer = EncodedLayer::Convolution {
                 kernel: spec.kernel,
@@ -129,13 +130,13 @@ impl ConvSource {
             };
             LayerGenerator::new(config, ways, spec.input, layout.grid(spec), layer, init)
         });
-        let has_gain = config.convolution_base == ConvolutionBase::Learned && !is_learned;
-        let has_base = has_gain || config.added_weights;
+        let is_mixed = config.convolution_base == ConvolutionBase::Learned && !is_learned;
+        let has_base = is_mixed || config.added_weights;
         let has_kernel = is_learned || has_base;
         let has_norm = !norm_generated || has_base;
         Self {
             generator,
-            gain: has_gain.then(|| init.constant([1], 0.0)),
+            mixing: is_mixed.then(|| init.constant([len, len], 0.0)),
             learned: ConvParameters::new(has_kernel, has_norm, spec, init),
             query_learned: (config.learned_tensors == LearnedTensors::PerPass)
                 .then(|| ConvParameters::new(has_kernel, has_norm, spec, init)),
@@ -151,18 +152,12 @@ impl ConvSource {
         self.generator.as_ref()
     }
 
-    /// How much of what is generated is added, where learned tensors are the base.
-    pub fn gain(&self) -> Option<f32> {
-        let gain = self.gain.as_ref()?;
-        Some(gain.val().into_scalar())
-    }
-
     /// The same layer with given weights of one episode where it has a generator, shared by all.
     #[must_use]
     pub(crate) fn with_shared(self, generated: &PartialWeights) -> Self {
         Self {
             generator: None,
-            gain: None,
+            mixing: None,
             learned: self.learned.plus(generated),
             query_learned: self.query_learned.map(|own| own.plus(generated)),
             ..self
@@ -185,11 +180,11 @@ impl ConvSource {
     ) -> ConvParts {
         let generated = self.generator.as_ref().map(|generator| {
             let slices = generator.slices(activations.clone(), samples, pass);
-            let generated = PartialWeights::from_slices(&slices, self.layout, spec);
-            match &self.gain {
-                None => generated,
-                Some(gain) => generated.times(&gain.val()),
-            }
+            let slices = match &self.mixing {
+                None => slices,
+                Some(mixing) => slices.matmul(mixing.val().unsqueeze()),
+            };
+            PartialWeights::from_slices(&slices, self.layout, spec)
         });
         ConvParts {
             generated: generated.unwrap_or_default(),

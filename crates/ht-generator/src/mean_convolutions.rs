@@ -34,11 +34,9 @@ impl WeightGenerator {
             .iter()
             .find(|layer| layer.generator().is_some())?;
         let mut n_episodes = 0;
-        let mut device = None;
         let mut sums: Option<Vec<PartialWeights>> = None;
         for support in supports {
             n_episodes += support.images.dims()[0];
-            device = Some(support.images.device());
             let parts = self.generate_in(&support, &mut Pass::evaluation()).layers;
             let of_these = |parts: &ConvParts| sum_over_episodes(&parts.generated);
             let of_these: Vec<_> = parts.iter().map(of_these).collect();
@@ -50,8 +48,9 @@ impl WeightGenerator {
                 }
             });
         }
-        let each = Tensor::<1>::from_data([1.0 / n_episodes as f64], &device?);
-        let means = sums?.into_iter().map(|sum| sum.times(&each));
+        let means = sums?
+            .into_iter()
+            .map(|sum| sum.times(1.0 / n_episodes as f64));
         let layers = self.layers().iter().cloned().zip(means);
         let layers = layers.map(|(source, mean)| source.with_shared(&mean));
         Some(self.clone().with_layers(layers.collect()))

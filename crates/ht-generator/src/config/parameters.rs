@@ -82,9 +82,9 @@ impl GeneratorConfig {
             self.layer_generator(ways, layer.input, layout.grid(layer), encoded)
         };
         let channels = layer.output.channels as f64;
-        let has_base = self.convolution_base == ConvolutionBase::Learned && !is_learned;
-        let gain = if has_base { 1.0 } else { 0.0 };
-        let has_base = has_base || self.added_weights;
+        let is_mixed = self.convolution_base == ConvolutionBase::Learned && !is_learned;
+        let mixing = if is_mixed { layout.grid(layer).len } else { 0 } as f64;
+        let has_base = is_mixed || self.added_weights;
         let mut learned = 0.0;
         if is_learned || has_base {
             let bias = if layer.bias { channels } else { 0.0 };
@@ -95,7 +95,7 @@ impl GeneratorConfig {
         }
         let n_prior = NormPrior::n_parameters(layer.output.channels);
         let prior = if self.norm_prior { n_prior } else { 0 } as f64;
-        generator + gain + learned * self.copies() + prior
+        generator + mixing * mixing + learned * self.copies() + prior
     }
 
     fn layer_generator(

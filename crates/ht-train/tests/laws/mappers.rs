@@ -3,7 +3,8 @@
 use burn::module::{ModuleMapper, Param};
 use burn::tensor::{Int, Tensor};
 
-/// Opens the gains of what is added to class means and to learned convolutions halfway.
+/// Opens the gain of what is added to class means halfway, and the mixing of what is added to learned
+/// convolutions.
 #[derive(Default)]
 pub(crate) struct OffStart {
     path: Vec<String>,
@@ -17,8 +18,11 @@ impl ModuleMapper for OffStart {
         self.path.pop();
     }
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        if self.path.last().is_some_and(|name| name == "gain") {
+        let name = self.path.last().map_or("", String::as_str);
+        if name == "gain" {
             param.map(|gain| gain.full_like(0.5))
+        } else if name == "mixing" {
+            param.map(|mixing| mixing.full_like(0.05))
         } else {
             param
         }

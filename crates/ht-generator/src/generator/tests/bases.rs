@@ -21,16 +21,30 @@ fn assert_close(ours: TensorData, expected: &TensorData) {
     ours.assert_approx_eq::<f32>(expected, Tolerance::absolute(1e-4));
 }
 
-/// Opens the gains.
-struct Gain(f32);
+/// Lets as much as this of what the transformers give through.
+struct Mixing {
+    share: f32,
+    is_there: bool,
+}
 
-impl ModuleMapper for Gain {
+impl Mixing {
+    fn of(share: f32) -> Self {
+        let is_there = false;
+        Self { share, is_there }
+    }
+}
+
+impl ModuleMapper for Mixing {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.is_there = name == "mixing";
+    }
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        if D == 1 && param.dims()[0] == 1 {
-            param.map(|x| x.full_like(self.0))
-        } else {
-            param
+        if !self.is_there {
+            return param;
         }
+        let [len] = [param.dims()[0]];
+        let one = Tensor::<2>::eye(len, &param.device()) * self.share;
+        param.map(|_| one.reshape([len; D]))
     }
 }
 
@@ -39,18 +53,13 @@ fn on_learned_convolutions_it_begins_with_them_and_adds_what_is_generated() {
     let device = Device::flex();
     let support = batch(2, &device).support;
     let generator = WeightGenerator::new(&on_learned(), &spec(), 1, &device).expect("valid");
-    let gains = |generator: &WeightGenerator| -> Vec<Option<f32>> {
-        let layers = generator.layers().iter();
-        layers.map(ConvSource::gain).collect()
-    };
-    assert_eq!(gains(&generator), [Some(0.0); 4]);
     let first = kernels(&generator, &support);
     for kernel in &first {
         let [one, other] = [0, 1].map(|episode| kernel.clone().narrow(0, episode, 1));
         assert_eq!(one.into_data(), other.into_data(), "shared by all episodes");
     }
     // The first layer's input is the image, whatever the layers behind it are.
-    let open = |gain| kernels(&generator.clone().map(&mut Gain(gain)), &support)[0].clone();
+    let open = |share| kernels(&generator.clone().map(&mut Mixing::of(share)), &support)[0].clone();
     let [half, whole] = [open(0.5), open(1.0)];
     let added = (half.clone() - first[0].clone()) * 2.0;
     let expected = whole - first[0].clone();
@@ -62,11 +71,10 @@ fn on_learned_convolutions_it_begins_with_them_and_adds_what_is_generated() {
     );
 
     // The mean of what was added stands in its place, whole.
-    let opened = generator.map(&mut Gain(0.5));
+    let opened = generator.map(&mut Mixing::of(0.5));
     let mean = opened
         .with_mean_convolutions([support.clone()])
         .expect("generated");
-    assert_eq!(gains(&mean), [None; 4]);
     let expected = kernels(&opened, &support)[0]
         .clone()
         .mean_dim(0)
