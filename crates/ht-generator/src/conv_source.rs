@@ -8,7 +8,7 @@ use ht_cnn::{Activations, ConvSpec, LayerWeights, PartialWeights, PriorStatistic
 
 use crate::{
     ConvolutionBase, EncodedLayer, GeneratorConfig, LayerGenerator, LearnedTensors, NormPrior,
-    NormWeights, ParameterInit, Pass, Samples,
+    NormWeights, ParameterInit, PartCost, Pass, Samples,
 };
 
 /// The tensors of a convolution layer that are parameters, shared by all episodes.
@@ -150,6 +150,18 @@ impl ConvSource {
     /// The generator of the layer, if it is generated.
     pub fn generator(&self) -> Option<&LayerGenerator> {
         self.generator.as_ref()
+    }
+
+    /// Multiply-adds of what makes of the slices what is added.
+    pub(crate) fn mixing_cost(&self) -> PartCost {
+        let slices = self
+            .generator
+            .as_ref()
+            .map(|generator| generator.grid().slices);
+        let slices = slices.filter(|_| self.mixing.is_some());
+        slices.map_or_else(PartCost::default, |slices| {
+            PartCost::inner(slices.count * slices.len * slices.len)
+        })
     }
 
     /// The same layer with given weights of one episode where it has a generator, shared by all.

@@ -101,6 +101,14 @@ impl WeightGenerator {
         self.sample_tokens
     }
 
+    /// How many tokens a generated layer has besides its weights' for so many support images.
+    pub fn n_sample_tokens(&self, n_support: usize) -> usize {
+        match self.sample_tokens {
+            SampleTokens::Each => n_support,
+            SampleTokens::ClassMeans => self.spec.ways,
+        }
+    }
+
     /// Whose statistics the query pass takes from now on.
     pub fn set_norm_statistics(&mut self, statistics: NormStatistics) {
         self.spec.norm_statistics = statistics;
@@ -172,17 +180,14 @@ impl WeightGenerator {
     /// What one episode costs at least.
     pub fn episode_cost(&self, n_support: usize, n_query: usize) -> EpisodeCost {
         let spec = &self.spec;
-        let n_tokens = match self.sample_tokens {
-            SampleTokens::Each => n_support,
-            SampleTokens::ClassMeans => spec.ways,
-        };
-        let counts = [n_support, n_tokens];
+        let counts = [n_support, self.n_sample_tokens(n_support)];
         let encoder = self.image_encoder.as_ref();
         let sides = [spec.image.height, spec.image.width];
         let convolutions = self.layers.iter().zip(&spec.layers).enumerate();
         let generated = convolutions.filter_map(|(l, (source, layer))| {
             let generator = source.generator()?;
-            Some(generator.cost(layer.input, counts, l == 0))
+            let [encoder, transformer] = generator.cost(layer.input, counts, l == 0);
+            Some([encoder, transformer + source.mixing_cost()])
         });
         let logits = self.logits().cost(spec.last_activations(), counts, false);
         let [activation_encoders, transformers] = generated

@@ -7,13 +7,13 @@ use crate::SampleTokens;
 
 /// Classes in the place of samples.
 #[derive(Clone, Debug)]
-pub struct ClassTokens {
+struct ClassTokens {
     /// `[E, N, S]`: takes the mean over the labelled samples of each class.
     means: Tensor<3>,
     /// `[E, N]`, each its own.
     labels: Tensor<2, Int>,
-    /// `[E, N]`, true where a class shows nothing; none where all do.
-    hidden: Option<Tensor<2, Bool>>,
+    /// `[E, N]`, true where a class shows nothing.
+    hidden: Tensor<2, Bool>,
 }
 
 impl ClassTokens {
@@ -21,9 +21,7 @@ impl ClassTokens {
         let [e, _] = support.labels.dims();
         let one_hot = support.one_hot(ways).swap_dims(1, 2);
         let counts = one_hot.clone().sum_dim(2);
-        // Of a whole batch all classes show something, and no mask is the faster way.
-        let may_lack = support.hidden.is_some() || support.absent.is_some();
-        let hidden = may_lack.then(|| counts.clone().equal_elem(0.0).squeeze_dim(2));
+        let hidden = counts.clone().equal_elem(0.0).squeeze_dim(2);
         let labels = Tensor::<1, Int>::arange(0..ways as i64, &support.labels.device());
         Self {
             means: one_hot / counts.clamp_min(1.0),
@@ -41,12 +39,12 @@ pub struct Samples<'a> {
     /// Labels, and the samples that no token attends to.
     pub support: &'a SupportSet,
     /// Where classes have tokens instead of samples.
-    pub classes: Option<ClassTokens>,
+    classes: Option<ClassTokens>,
 }
 
 impl<'a> Samples<'a> {
     /// The samples of a support set for N ways.
-    pub(crate) fn new(
+    pub fn new(
         support: &'a SupportSet,
         image_features: Option<Tensor<3>>,
         tokens: SampleTokens,
@@ -95,7 +93,7 @@ impl<'a> Samples<'a> {
     pub(crate) fn hidden_tokens(&self, n_slices: usize) -> Option<Tensor<2, Bool>> {
         let hidden = match &self.classes {
             None => self.support.hidden.as_ref(),
-            Some(classes) => classes.hidden.as_ref(),
+            Some(classes) => Some(&classes.hidden),
         };
         hidden.map(|hidden| {
             let [e, _] = hidden.dims();

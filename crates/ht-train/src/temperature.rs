@@ -88,16 +88,18 @@ impl Temperature {
 
     /// The one of the lowest mean surprise. Where all episodes have as many images it is one for all.
     pub(crate) fn fit(episodes: &[EpisodeLogits]) -> Self {
+        let [fewest, most] = range(episodes);
+        // Searched where the episodes are, of whatever size: one image may be far from all of them.
+        let middle = (fewest * most).sqrt();
         let of = |log: f64, power: f64| Self {
-            at_one_image: log.exp(),
+            at_one_image: log.exp() / middle.powf(power),
             power,
-            images: range(episodes),
+            images: [fewest, most],
         };
         let at_power = |power: f64, steps: usize| {
             let surprise = |log: f64| mean_surprise(episodes, &of(log, power));
             lowest(TEMPERATURES.map(f64::ln), steps, surprise)
         };
-        let [fewest, most] = range(episodes);
         let power = if fewest < most {
             lowest(POWERS, FEW, |power| {
                 mean_surprise(episodes, &of(at_power(power, FEW), power))
@@ -139,7 +141,7 @@ pub(crate) fn surprise(logits: &[f32], label: usize, temperature: f64) -> f64 {
 }
 
 /// Where a function with one valley is lowest: golden-section search. The mean surprise has one over the
-/// logarithm of a temperature, since it is convex in the inverse.
+/// logarithm of a temperature, since it is convex in the inverse; over powers one is expected, no more.
 fn lowest([mut low, mut high]: [f64; 2], steps: usize, of: impl Fn(f64) -> f64) -> f64 {
     let ratio = (5f64.sqrt() - 1.0) / 2.0;
     let mut inner = [high - ratio * (high - low), low + ratio * (high - low)];

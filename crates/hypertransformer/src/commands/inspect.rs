@@ -31,6 +31,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
     };
 
     let n_support = config.episodes.train_spec().n_support();
+    let n_samples = generator.map_or(0, |generator| generator.n_sample_tokens(n_support));
     let mut rows = Vec::new();
     for (l, layer) in spec.layers.iter().enumerate() {
         let source = generator.and_then(|generator| generator.layers()[l].generator());
@@ -58,7 +59,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
             "generator_parameters": learner.num_params(),
             "cnn_weights": spec.n_weights(),
             "cnn_multiply_adds": spec.n_multiply_adds(),
-            "layers": rows.iter().map(|row| row.to_json(n_support)).collect::<Vec<_>>(),
+            "layers": rows.iter().map(|row| row.to_json(n_samples)).collect::<Vec<_>>(),
         });
         print(&object.to_string());
         return Ok(Outcome::Done);
@@ -73,7 +74,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<Outcome> {
     print("");
     print("layer      input        output       weights  source      slices   tokens  width");
     for row in &rows {
-        print(&row.to_line(n_support));
+        print(&row.to_line(n_samples));
     }
     Ok(Outcome::Done)
 }
@@ -88,7 +89,7 @@ struct Row {
 }
 
 impl Row {
-    fn to_line(&self, n_support: usize) -> String {
+    fn to_line(&self, n_samples: usize) -> String {
         let Self {
             name,
             input,
@@ -101,14 +102,14 @@ impl Row {
                 "generated  {:>3} x {:<4} {:>5}  {width:>5}",
                 slices.count,
                 slices.len,
-                slices.count + n_support
+                slices.count + n_samples
             ),
             None => "not generated".to_owned(),
         };
         format!("{name:10} {input:12} {output:12} {weights:>7}  {source}")
     }
 
-    fn to_json(&self, n_support: usize) -> Value {
+    fn to_json(&self, n_samples: usize) -> Value {
         json!({
             "name": self.name,
             "input": self.input,
@@ -117,7 +118,7 @@ impl Row {
             "generated": self.grid.is_some(),
             "slices": self.grid.map(|grid| grid.slices.count),
             "slice_len": self.grid.map(|grid| grid.slices.len),
-            "tokens": self.grid.map(|grid| grid.slices.count + n_support),
+            "tokens": self.grid.map(|grid| grid.slices.count + n_samples),
             "token_width": self.grid.map(|grid| grid.width),
         })
     }

@@ -270,3 +270,23 @@ fn a_broken_run_or_place_is_one_error() {
     }
     error(&["explain", &run], &["damaged checkpoint"]);
 }
+
+#[test]
+fn tokens_of_classes_are_explained_as_such() {
+    let (_folder, run) = scratch();
+    let (shots, classes) = ("episodes.shots=2", "generator.sample_tokens=class-means");
+    let classes = ["--set", shots, "--set", classes];
+    json(&[&["train", SMOKE, "--run", &run], &classes[..]].concat());
+    let found = explain(&[&run]);
+    let attention = found["attention"].as_array().expect("a list");
+    assert!(!attention.is_empty());
+    for head in attention {
+        // A class has one token: none can get more than all of them.
+        let most = number(&head["most"]);
+        assert!((1.0..=3.0).contains(&most), "{head}");
+    }
+    let inspected = json(&[&["inspect", SMOKE], &classes[..]].concat());
+    let logits = inspected["layers"].as_array().expect("a list");
+    let logits = logits.last().expect("the logits layer");
+    assert_eq!(number(&logits["tokens"]), 2.0 * number(&logits["slices"]));
+}

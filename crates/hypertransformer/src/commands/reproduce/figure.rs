@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
-use ht_generator::LearnedLayers;
+use ht_generator::{ConvolutionBase, LearnedLayers};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
@@ -128,14 +128,14 @@ fn series_name(row: &Row, found: &Recorded) -> Result<String> {
     let Some(generator) = &config.generator else {
         return Ok(found.method.clone());
     };
-    if generator.added_weights {
+    let is_logits_alone = generator.learned_layers == LearnedLayers::First(config.cnn.depth);
+    let is_added = generator.convolution_base == ConvolutionBase::Learned && !is_logits_alone;
+    if generator.added_weights || is_added {
         return Ok("generated layers added to learned ones".to_owned());
     }
     Ok(match generator.learned_layers {
         LearnedLayers::None => "all layers generated".to_owned(),
-        LearnedLayers::First(first) if first == config.cnn.depth => {
-            "logits layer alone generated".to_owned()
-        }
+        _ if is_logits_alone => "logits layer alone generated".to_owned(),
         _ => "some layers generated".to_owned(),
     })
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use burn::tensor::Device;
-use ht_episodes::{EpisodeBatch, EpisodePlan, ImageSet, collate};
+use ht_episodes::{EpisodeBatch, EpisodePlan, ImageSet, PlannedImage, collate};
 use ht_generator::{Pass, SampleTokens, Trace};
 use ht_train::Learner;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ const TITLE: &str = "Attention";
 const WORDS: &str = "Each map is one head of one block of the transformer that writes a layer. A \
     row is a token that looks, a column one that is looked at; dark is much, and each map has its \
     own scale. Weight tokens come first (left and above of the red lines), then the samples by \
-    label: the upper right part is what the weights are made from. A weight token of a \
+    label, or one token for each class: the upper right part is what the weights are made from. A weight token of a \
     convolution is a slice of the kernel; weight token n of the logits layer writes the weights of \
     class n.";
 
@@ -47,13 +47,18 @@ pub(in super::super) fn add(
     let mut shown: Option<(Vec<AttentionMap>, Vec<usize>)> = None;
     let mut found: Vec<Vec<Focus>> = Vec::new();
     for plan in plans {
-        let labels: Vec<usize> = match generator.sample_tokens() {
-            SampleTokens::Each => (plan.support())
-                .map(|sample| sample.label.unwrap_or(plan.ways))
-                .collect(),
-            SampleTokens::ClassMeans => (0..plan.ways).collect(),
+        let (order, labels) = match generator.sample_tokens() {
+            SampleTokens::Each => {
+                let label = |sample: PlannedImage| sample.label.unwrap_or(plan.ways);
+                by_label(&plan.support().map(label).collect::<Vec<_>>())
+            }
+            // Token n is that of class n; a label that no class has is hidden.
+            SampleTokens::ClassMeans => {
+                let labels = (0..plan.ways).filter(|&label| plan.has_label(label));
+                let labels: Vec<usize> = labels.collect();
+                (labels.clone(), labels)
+            }
         };
-        let (order, labels) = by_label(&labels);
         let maps = maps(&trace(learner, images, plan, device), &layers, &order);
         found.resize(maps.len(), Vec::new());
         for (found, map) in found.iter_mut().zip(&maps) {
