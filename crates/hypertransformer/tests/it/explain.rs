@@ -288,5 +288,6 @@ fn tokens_of_classes_are_explained_as_such() {
     let inspected = json(&[&["inspect", SMOKE], &classes[..]].concat());
     let logits = inspected["layers"].as_array().expect("a list");
     let logits = logits.last().expect("the logits layer");
-    assert_eq!(number(&logits["tokens"]), 2.0 * number(&logits["slices"]));
+    let [tokens, slices] = ["tokens", "slices"].map(|key| logits[key].as_u64());
+    assert_eq!(tokens, slices.map(|slices| 2 * slices));
 }
