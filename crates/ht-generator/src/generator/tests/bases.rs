@@ -17,7 +17,7 @@ fn kernels(generator: &WeightGenerator, support: &SupportSet) -> Vec<Tensor<5>> 
     layers.into_iter().map(|layer| layer.kernel).collect()
 }
 
-fn assert_close(ours: TensorData, expected: &TensorData) {
+fn assert_close(ours: &TensorData, expected: &TensorData) {
     ours.assert_approx_eq::<f32>(expected, Tolerance::absolute(1e-4));
 }
 
@@ -63,7 +63,7 @@ fn on_learned_convolutions_it_begins_with_them_and_adds_what_is_generated() {
     let [half, whole] = [open(0.5), open(1.0)];
     let added = (half.clone() - first[0].clone()) * 2.0;
     let expected = whole - first[0].clone();
-    assert_close(added.into_data(), &expected.into_data());
+    assert_close(&added.into_data(), &expected.into_data());
     let apart = half.clone().narrow(0, 0, 1) - half.narrow(0, 1, 1);
     assert!(
         apart.abs().max().into_scalar::<f32>() > 1e-3,
@@ -79,7 +79,7 @@ fn on_learned_convolutions_it_begins_with_them_and_adds_what_is_generated() {
         .clone()
         .mean_dim(0)
         .expand([2, 4, 1, 3, 3]);
-    assert_close(kernels(&mean, &support)[0].to_data(), &expected.into_data());
+    assert_close(&kernels(&mean, &support)[0].to_data(), &expected.into_data());
 }
 
 #[test]
@@ -104,10 +104,10 @@ fn classes_have_one_token_however_many_samples_show_them() {
     );
     let twice = generator.generate(&twice);
     for (ours, expected) in twice.layers.iter().zip(&once.layers) {
-        assert_close(ours.kernel.to_data(), &expected.kernel.to_data());
+        assert_close(&ours.kernel.to_data(), &expected.kernel.to_data());
     }
     assert_close(
-        twice.logits.kernel.into_data(),
+        &twice.logits.kernel.into_data(),
         &once.logits.kernel.to_data(),
     );
     assert!(
