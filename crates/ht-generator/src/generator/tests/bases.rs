@@ -79,7 +79,10 @@ fn on_learned_convolutions_it_begins_with_them_and_adds_what_is_generated() {
         .clone()
         .mean_dim(0)
         .expand([2, 4, 1, 3, 3]);
-    assert_close(&kernels(&mean, &support)[0].to_data(), &expected.into_data());
+    assert_close(
+        &kernels(&mean, &support)[0].to_data(),
+        &expected.into_data(),
+    );
 }
 
 #[test]
