@@ -12,6 +12,13 @@ fn on_learned() -> GeneratorConfig {
     }
 }
 
+fn by_classes() -> GeneratorConfig {
+    GeneratorConfig {
+        sample_tokens: SampleTokens::ClassMeans,
+        ..config()
+    }
+}
+
 fn kernels(generator: &WeightGenerator, support: &SupportSet) -> Vec<Tensor<5>> {
     let layers = generator.generate(support).layers;
     layers.into_iter().map(|layer| layer.kernel).collect()
@@ -88,11 +95,7 @@ fn on_learned_convolutions_it_begins_with_them_and_adds_what_is_generated() {
 #[test]
 fn classes_have_one_token_however_many_samples_show_them() {
     let device = Device::flex();
-    let by_classes = GeneratorConfig {
-        sample_tokens: SampleTokens::ClassMeans,
-        ..config()
-    };
-    let generator = WeightGenerator::new(&by_classes, &spec(), 1, &device).expect("valid");
+    let generator = WeightGenerator::new(&by_classes(), &spec(), 1, &device).expect("valid");
     let mut pass = Pass::evaluation().traced();
     let support = batch(2, &device).support;
     let once = generator.generate_in(&support, &mut pass).cnn;
@@ -126,11 +129,7 @@ fn classes_have_one_token_however_many_samples_show_them() {
 #[test]
 fn a_class_of_which_nothing_is_shown_has_no_token() {
     let device = Device::flex();
-    let by_classes = GeneratorConfig {
-        sample_tokens: SampleTokens::ClassMeans,
-        ..config()
-    };
-    let generator = WeightGenerator::new(&by_classes, &spec(), 1, &device).expect("valid");
+    let generator = WeightGenerator::new(&by_classes(), &spec(), 1, &device).expect("valid");
     let support = batch(1, &device).support;
     // As samples without a label: the last class has none left.
     let unlabelled = support.labels.clone().equal_elem(4);
